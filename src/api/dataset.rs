@@ -1,0 +1,256 @@
+//! `zfs.resource.query` to look, `pool.dataset.*` to change.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use super::Request;
+use crate::error::{Error, Kind, Result};
+use crate::rpc::{Answer, Call};
+use crate::volume::mark::Properties;
+
+/// A filesystem or zvol, values in bytes and seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// `tank/proxmox/vm-100-disk-0`
+    pub name: String,
+    pub guid: u64,
+    pub is_volume: bool,
+    pub volsize: u64,
+    pub volblocksize: u64,
+    pub used: u64,
+    pub available: u64,
+    /// 0 for none.
+    pub quota: u64,
+    /// 0 for thin zvols.
+    pub refreservation: u64,
+    pub creation: u64,
+    /// The snapshot that a clone was made from.
+    pub origin: Option<String>,
+    /// Encrypted, and its key is not loaded.
+    pub locked: bool,
+    pub user_properties: Properties,
+}
+
+const LISTED: [&str; 5] = ["volsize", "used", "origin", "creation", "keystatus"];
+const ALL: [&str; 9] = [
+    "volsize",
+    "used",
+    "origin",
+    "creation",
+    "keystatus",
+    "available",
+    "quota",
+    "volblocksize",
+    "refreservation",
+];
+
+/// The dataset itself and everything below it, with what a list shows.
+pub fn list(dataset: &str) -> Request<Vec<Resource>> {
+    query(&[dataset], &LISTED, true)
+}
+
+/// The dataset itself and everything below it, with space.
+pub fn tree(dataset: &str) -> Request<Vec<Resource>> {
+    query(&[dataset], &ALL, true)
+}
+
+/// Only the named ones; a name that does not exist is an error or missing from the answer, by version.
+pub fn exactly(names: &[&str]) -> Request<Vec<Resource>> {
+    query(names, &ALL, false)
+}
+
+fn query(names: &[&str], properties: &[&str], children: bool) -> Request<Vec<Resource>> {
+    let params = json!([{
+        "paths": names,
+        "properties": properties,
+        "get_user_properties": true,
+        "get_source": false,
+        "nest_results": false,
+        "get_children": children,
+    }]);
+    Request::reading(Call::read("zfs.resource.query", params), |answer| {
+        Ok(answer
+            .decode::<Vec<WireResource>>()?
+            .into_iter()
+            .map(Resource::from)
+            .collect())
+    })
+}
+
+#[derive(Deserialize)]
+struct WireResource {
+    name: String,
+    guid: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    properties: Option<WireProperties>,
+    #[serde(default, deserialize_with = "ours")]
+    user_properties: Properties,
+}
+
+/// Keeps the properties with our prefix: lists of 10,000 zvols may carry many others.
+fn ours<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Properties, D::Error> {
+    let all: Option<Properties> = Option::deserialize(deserializer)?;
+    Ok(all
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(key, _)| key.starts_with(crate::volume::mark::PREFIX))
+        .collect())
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireProperties {
+    volsize: Option<WireValue>,
+    volblocksize: Option<WireValue>,
+    used: Option<WireValue>,
+    available: Option<WireValue>,
+    quota: Option<WireValue>,
+    refreservation: Option<WireValue>,
+    creation: Option<WireValue>,
+    origin: Option<WireValue>,
+    keystatus: Option<WireValue>,
+}
+
+#[derive(Deserialize)]
+struct WireValue {
+    raw: String,
+}
+
+fn number(value: &Option<WireValue>) -> u64 {
+    value
+        .as_ref()
+        .and_then(|value| value.raw.parse().ok())
+        .unwrap_or(0)
+}
+
+impl From<WireResource> for Resource {
+    fn from(wire: WireResource) -> Self {
+        let properties = wire.properties.unwrap_or_default();
+        let text = |value: Option<WireValue>| {
+            value
+                .map(|value| value.raw)
+                .filter(|raw| !matches!(raw.as_str(), "" | "-" | "none"))
+        };
+        Self {
+            name: wire.name,
+            guid: wire.guid,
+            is_volume: wire.kind == "VOLUME",
+            volsize: number(&properties.volsize),
+            volblocksize: number(&properties.volblocksize),
+            used: number(&properties.used),
+            available: number(&properties.available),
+            quota: number(&properties.quota),
+            refreservation: number(&properties.refreservation),
+            creation: number(&properties.creation),
+            origin: text(properties.origin),
+            locked: text(properties.keystatus).is_some_and(|status| status == "unavailable"),
+            user_properties: wire.user_properties,
+        }
+    }
+}
+
+/// A zvol to be made.
+#[derive(Debug, Clone)]
+pub struct NewZvol<'a> {
+    pub name: &'a str,
+    pub volsize: u64,
+    pub volblocksize: Option<&'a str>,
+    pub sparse: bool,
+    pub user_properties: &'a [(String, String)],
+}
+
+/// What the server says of a dataset that it made or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub volsize: u64,
+    pub user_properties: Properties,
+}
+
+pub fn create(zvol: &NewZvol<'_>) -> Request<Made> {
+    let mut params = json!({
+        "name": zvol.name,
+        "type": "VOLUME",
+        "volsize": zvol.volsize,
+        "sparse": zvol.sparse,
+        // Our own space rule was applied; the server's 80 % rule would refuse thin volumes too.
+        "force_size": true,
+        "user_properties": key_values(zvol.user_properties),
+    });
+    if let (Some(block), Some(object)) = (zvol.volblocksize, params.as_object_mut()) {
+        object.insert("volblocksize".into(), block.into());
+    }
+    Request::reading(Call::mutation("pool.dataset.create", json!([params])), made)
+}
+
+pub fn grow(name: &str, volsize: u64) -> Request<Made> {
+    let params = json!([name, {"volsize": volsize, "force_size": true}]);
+    Request::reading(Call::mutation("pool.dataset.update", params), made)
+}
+
+pub fn set_properties(name: &str, properties: &[(String, String)]) -> Request<Made> {
+    let params = json!([name, {"user_properties_update": key_values(properties)}]);
+    Request::reading(Call::mutation("pool.dataset.update", params), made)
+}
+
+/// Extents and namespaces that point to it do not follow.
+pub fn rename(name: &str, new_name: &str) -> Request<Value> {
+    Request::of(Call::mutation(
+        "pool.dataset.rename",
+        json!([name, {"new_name": new_name, "force": true}]),
+    ))
+}
+
+/// Never recursive: on 26 that destroys clones and releases holds (truenas-api §5.1).
+pub fn delete(name: &str) -> Request<Value> {
+    Request::of(Call::mutation(
+        "pool.dataset.delete",
+        json!([name, {"recursive": false, "force": false}]),
+    ))
+}
+
+fn key_values(properties: &[(String, String)]) -> Vec<Value> {
+    properties
+        .iter()
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct WireMade {
+    volsize: Option<WireParsed>,
+    #[serde(default)]
+    user_properties: BTreeMap<String, WireParsed>,
+}
+
+#[derive(Deserialize)]
+struct WireParsed {
+    rawvalue: Option<String>,
+    value: Option<String>,
+}
+
+fn made(answer: &Answer) -> Result<Made> {
+    let wire: WireMade = answer.decode()?;
+    let volsize = wire
+        .volsize
+        .and_then(|size| size.rawvalue?.parse().ok())
+        .ok_or_else(|| {
+            Error::new(
+                Kind::Protocol,
+                "the server's answer does not tell the size of the zvol",
+            )
+        })?;
+    let text = |value: WireParsed| value.rawvalue.or(value.value).unwrap_or_default();
+    let user_properties = wire
+        .user_properties
+        .into_iter()
+        .map(|(key, value)| (key, text(value)))
+        .collect();
+    Ok(Made {
+        volsize,
+        user_properties,
+    })
+}

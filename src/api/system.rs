@@ -1,0 +1,22 @@
+//! Who we are to the server, and which server it is.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Request;
+use crate::rpc::Call;
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Me {
+    pub pw_name: String,
+}
+
+/// The user that the API key belongs to.
+pub fn me() -> Request<Me> {
+    Request::of(Call::read("auth.me", json!([])))
+}
+
+/// `25.10.4`
+pub fn version() -> Request<String> {
+    Request::of(Call::read("system.version_short", json!([])))
+}

@@ -1,0 +1,59 @@
+//! The cluster's identity in the marks of its zvols: a UUID made once, kept for all nodes.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use crate::error::{Error, Kind, Result};
+use crate::sys::{file, paths, random};
+
+fn path() -> PathBuf {
+    paths::secrets_dir().join("_truenas.cluster-id")
+}
+
+/// `None` while no storage was ever added.
+pub fn id() -> Result<Option<String>> {
+    match fs::read_to_string(path()) {
+        Ok(text) => parse(&text).map(Some),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(failed("read", &cause)),
+    }
+}
+
+/// The id, made now if this is the first use; of two nodes making it at once one wins for both.
+pub fn id_or_new() -> Result<String> {
+    if let Some(id) = id()? {
+        return Ok(id);
+    }
+    file::private_dir(&paths::secrets_dir()).map_err(|cause| failed("make", &cause))?;
+    let mut options = fs::OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(path()) {
+        Ok(mut file) => {
+            let fresh = random::uuid()?;
+            writeln!(file, "{fresh}").map_err(|cause| failed("write", &cause))?;
+            Ok(fresh)
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+            id()?.ok_or_else(|| failed("read", &io::ErrorKind::NotFound.into()))
+        }
+        Err(cause) => Err(failed("write", &cause)),
+    }
+}
+
+fn parse(text: &str) -> Result<String> {
+    let id = text.trim();
+    let valid = id.len() == 36 && id.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-');
+    valid.then(|| id.to_owned()).ok_or_else(|| {
+        Error::invalid(format!("{} does not hold a UUID", path().display())).advice(
+            "restore the file from another node or a backup; removing it makes this a new cluster to the NAS",
+        )
+    })
+}
+
+fn failed(verb: &str, cause: &io::Error) -> Error {
+    Error::new(
+        Kind::Internal,
+        format!("cluster id: cannot {verb} {}: {cause}", path().display()),
+    )
+}

@@ -1,0 +1,305 @@
+//! storage.cfg as written becomes a typed configuration, once.
+
+mod address;
+pub mod cluster;
+mod fields;
+pub mod secrets;
+mod tls;
+
+use std::collections::BTreeMap;
+
+pub use address::Address;
+use fields::Fields;
+pub use secrets::Secret;
+pub use tls::{Fingerprint, Trust};
+
+use crate::error::{Error, Result};
+
+/// A section of storage.cfg: keys and values as PVE decoded them.
+pub type Raw = BTreeMap<String, String>;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub storeid: String,
+    pub nas: Nas,
+    pub credentials: Credentials,
+    /// The parent filesystem of all zvols, `pool/…`.
+    pub dataset: String,
+    pub block_size: Option<BlockSize>,
+    pub sparse: bool,
+    pub exact_size: bool,
+    /// Thick volumes need their size times this.
+    pub space_overhead: f64,
+    /// Thin volumes may add up to this many times the storage's space.
+    pub overcommit: Option<f64>,
+    pub names: VolumeNames,
+    pub transport: Transport,
+    pub debug: u8,
+}
+
+/// How to reach the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nas {
+    pub host: String,
+    pub port: u16,
+    pub prefer_ipv4: bool,
+    pub channel: Channel,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Channel {
+    Tls(Trust),
+    /// Only for loopback hosts: TrueNAS revokes keys that it sees on an insecure transport.
+    Plain,
+}
+
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    pub api_key: Secret,
+    pub api_user: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeNames {
+    Plain,
+    Transport,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    Iscsi(Iscsi),
+    NvmeTcp {
+        subsystem_nqn: String,
+        portals: Vec<Address>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Iscsi {
+    /// The full IQN.
+    pub target_iqn: String,
+    pub portals: Vec<Address>,
+}
+
+/// A volblocksize, as the server spells it and in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockSize {
+    pub bytes: u64,
+}
+
+impl BlockSize {
+    /// Read from the schema of `pool.dataset.create`.
+    const SPELLINGS: [(&'static str, u64); 9] = [
+        ("512", 512),
+        ("1K", 1 << 10),
+        ("2K", 2 << 10),
+        ("4K", 4 << 10),
+        ("8K", 8 << 10),
+        ("16K", 16 << 10),
+        ("32K", 32 << 10),
+        ("64K", 64 << 10),
+        ("128K", 128 << 10),
+    ];
+
+    pub fn from_bytes(bytes: u64) -> Option<Self> {
+        Self::SPELLINGS
+            .iter()
+            .any(|(_, known)| *known == bytes)
+            .then_some(Self { bytes })
+    }
+
+    fn parse(key: &str, text: &str) -> Result<Self> {
+        let upper = text.trim().to_ascii_uppercase();
+        let wanted = if upper == "512B" { "512" } else { upper.as_str() };
+        Self::SPELLINGS
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, bytes)| Self { bytes: *bytes })
+            .ok_or_else(|| {
+                Error::invalid(format!("{key}: '{text}' is not a volume block size"))
+                    .advice("use 512, 1K, 2K, 4K, 8K, 16K, 32K, 64K or 128K")
+            })
+    }
+
+    pub fn spelling(self) -> &'static str {
+        Self::SPELLINGS
+            .iter()
+            .find(|(_, bytes)| *bytes == self.bytes)
+            .map_or("16K", |(name, _)| name)
+    }
+}
+
+impl Config {
+    /// Reads the section and the secret file of the storage.
+    pub fn parse(storeid: &str, raw: &Raw) -> Result<Self> {
+        Self::assemble(storeid, raw, || secrets::load(storeid)).map_err(|error| named(storeid, error))
+    }
+
+    /// As `parse`, with secrets that are not stored yet.
+    pub fn parse_with(storeid: &str, raw: &Raw, secrets: &secrets::Stored) -> Result<Self> {
+        Self::assemble(storeid, raw, || Ok(secrets.clone())).map_err(|error| named(storeid, error))
+    }
+
+    fn assemble(storeid: &str, raw: &Raw, stored: impl FnOnce() -> Result<secrets::Stored>) -> Result<Self> {
+        let fields = Fields::new(raw);
+        let nas = nas(&fields)?;
+        Ok(Self {
+            storeid: storeid.to_owned(),
+            credentials: credentials(storeid, &fields, stored)?,
+            nas,
+            dataset: dataset(&fields)?,
+            block_size: fields
+                .text("zvol_blocksize")
+                .map(|text| BlockSize::parse("zvol_blocksize", text))
+                .transpose()?,
+            sparse: fields.flag("tn_sparse", true)?,
+            exact_size: fields.flag("tn_exact_size", false)?,
+            space_overhead: fields.factor("tn_space_overhead")?.unwrap_or(1.2),
+            overcommit: fields.factor("tn_overcommit")?,
+            names: volume_names(&fields)?,
+            transport: transport(&fields)?,
+            debug: fields.number("debug")?.unwrap_or(0),
+        })
+    }
+}
+
+fn named(storeid: &str, error: Error) -> Error {
+    error.doing(format!("storage '{storeid}' in storage.cfg"))
+}
+
+fn nas(fields: &Fields<'_>) -> Result<Nas> {
+    let host = fields
+        .required("api_host", "the host name or address of the TrueNAS")?
+        .to_owned();
+    let secure = secure_scheme(fields)?;
+    let default_port = if secure { 443 } else { 80 };
+    let port = fields.number("api_port")?.unwrap_or(default_port);
+    let channel = if secure {
+        Channel::Tls(tls::trust(fields)?)
+    } else {
+        plain(&host)?
+    };
+    Ok(Nas {
+        host,
+        port,
+        prefer_ipv4: fields.flag("prefer_ipv4", true)?,
+        channel,
+    })
+}
+
+fn secure_scheme(fields: &Fields<'_>) -> Result<bool> {
+    match fields.text("api_scheme").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("wss" | "https") => Ok(true),
+        Some("ws" | "http") => Ok(false),
+        Some(other) => {
+            Err(Error::invalid(format!("api_scheme: '{other}' is not a scheme")).advice("use wss"))
+        }
+    }
+}
+
+fn plain(host: &str) -> Result<Channel> {
+    if address::is_loopback(host) {
+        return Ok(Channel::Plain);
+    }
+    Err(Error::invalid(format!(
+        "api_scheme: plain text to '{host}' is refused, because TrueNAS revokes an API key that it sees on an insecure transport"
+    ))
+    .advice("remove api_scheme (wss is the default); for a self-signed certificate set tn_tls_fingerprint"))
+}
+
+fn credentials(
+    storeid: &str,
+    fields: &Fields<'_>,
+    stored: impl FnOnce() -> Result<secrets::Stored>,
+) -> Result<Credentials> {
+    let stored = stored()?;
+    // The file wins: a key that was left in storage.cfg for older nodes cannot be rotated there.
+    let api_key = stored
+        .api_key
+        .or_else(|| fields.text("api_key").map(Secret::new))
+        .ok_or_else(|| {
+            Error::invalid("there is no API key for this storage")
+                .advice(format!("store one with: pvesm set {storeid} --api_key KEY"))
+        })?;
+    let api_user = fields.text("api_user").map(str::to_owned).or(stored.api_user);
+    Ok(Credentials { api_key, api_user })
+}
+
+fn dataset(fields: &Fields<'_>) -> Result<String> {
+    let dataset = fields.required("dataset", "the parent dataset on the TrueNAS, like tank/proxmox")?;
+    let refused = |why: &str| {
+        Err(Error::invalid(format!("dataset: '{dataset}' {why}"))
+            .advice("give the full name, like tank/proxmox"))
+    };
+    if dataset.starts_with('/') || dataset.ends_with('/') || dataset.contains("//") {
+        return refused("has a slash too many");
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | ' ');
+    if !dataset.chars().all(allowed) {
+        return refused("has characters that ZFS does not allow");
+    }
+    Ok(dataset.to_owned())
+}
+
+fn volume_names(fields: &Fields<'_>) -> Result<VolumeNames> {
+    match fields.text("tn_volume_names") {
+        None | Some("transport") => Ok(VolumeNames::Transport),
+        Some("plain") => Ok(VolumeNames::Plain),
+        Some(other) => Err(Error::invalid(format!(
+            "tn_volume_names: '{other}' is neither plain nor transport"
+        ))),
+    }
+}
+
+fn transport(fields: &Fields<'_>) -> Result<Transport> {
+    match fields.text("transport_mode") {
+        None | Some("iscsi") => iscsi(fields).map(Transport::Iscsi),
+        Some("nvme-tcp") => Ok(Transport::NvmeTcp {
+            subsystem_nqn: fields
+                .required("subsystem_nqn", "the NQN of the NVMe subsystem")?
+                .to_owned(),
+            portals: portals(fields, 4420)?,
+        }),
+        Some(other) => Err(Error::invalid(format!(
+            "transport_mode: '{other}' is neither iscsi nor nvme-tcp"
+        ))),
+    }
+}
+
+fn iscsi(fields: &Fields<'_>) -> Result<Iscsi> {
+    let target_iqn = fields.required("target_iqn", "the full IQN of the iSCSI target")?;
+    let known_form = ["iqn.", "naa.", "eui."]
+        .iter()
+        .any(|prefix| target_iqn.starts_with(prefix));
+    if !known_form || target_iqn.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Error::invalid(format!("target_iqn: '{target_iqn}' is not an IQN"))
+            .advice("give the full name, like iqn.2005-10.org.freenas.ctl:proxmox (TrueNAS: Shares > Block (iSCSI) > Targets)"));
+    }
+    Ok(Iscsi {
+        target_iqn: target_iqn.to_owned(),
+        portals: portals(fields, 3260)?,
+    })
+}
+
+fn portals(fields: &Fields<'_>, default_port: u16) -> Result<Vec<Address>> {
+    let listed = ["discovery_portal", "portals"]
+        .into_iter()
+        .filter_map(|key| Some((key, fields.text(key)?)));
+    let mut portals = Vec::new();
+    for (key, list) in listed {
+        for item in list
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !address::is_portal_group_tag(item))
+        {
+            let portal = Address::parse(key, item, default_port)?;
+            if !portals.contains(&portal) {
+                portals.push(portal);
+            }
+        }
+    }
+    Ok(portals)
+}
+
+#[cfg(test)]
+mod tests;

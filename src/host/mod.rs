@@ -1,0 +1,39 @@
+//! What only this node knows: its names, its paths to the data portals.
+
+use std::fs;
+
+use crate::config::Address;
+use crate::deadline::Deadline;
+use crate::error::{Kind, Result};
+use crate::sys::paths;
+use crate::sys::resolve::resolve;
+use crate::sys::socket::Socket;
+
+/// True when one of the portals takes connections.
+pub fn any_portal_answers(portals: &[Address], prefer_ipv4: bool, deadline: Deadline) -> Result<bool> {
+    for portal in portals {
+        match portal_answers(portal, prefer_ipv4, deadline) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind == Kind::Interrupted => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(false)
+}
+
+fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Result<()> {
+    let addresses = resolve(&portal.host, portal.port, prefer_ipv4, deadline)?;
+    let attempts = addresses
+        .into_iter()
+        .map(|address| Socket::connect(address, deadline).map(|_| ()));
+    attempts.reduce(Result::or).unwrap_or(Ok(()))
+}
+
+/// This node's iSCSI name; `None` where open-iscsi is not installed.
+pub fn initiator_name() -> Option<String> {
+    let content = fs::read_to_string(paths::initiator_name_file()).ok()?;
+    content
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("InitiatorName="))
+        .map(|name| name.trim().to_owned())
+}

@@ -1,0 +1,28 @@
+//! TrueNAS storage plugin for Proxmox VE.
+//!
+//! Layers, each calling only the ones below (`tests/layering.rs` checks it):
+//!
+//! - `ffi`: what Perl calls, one function per plugin method
+//! - `ops`: the PVE verbs
+//! - `transport`: how a zvol becomes reachable: iSCSI (NVMe/TCP to come)
+//! - `api`: typed TrueNAS methods; `host`: what only the node knows
+//! - `rpc`: JSON-RPC over one WebSocket
+//! - leaves: `volume`, `config`, `error`, `deadline`, `undo`, `logging`, `sys`
+
+#![deny(unsafe_code)]
+
+pub mod api;
+pub mod config;
+pub mod deadline;
+pub mod error;
+#[allow(unsafe_code)]
+pub mod ffi;
+pub mod host;
+pub mod logging;
+pub mod ops;
+pub mod rpc;
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod transport;
+pub mod undo;
+pub mod volume;

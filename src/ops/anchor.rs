@@ -1,0 +1,80 @@
+//! The weight volume: one small export that is never freed. TrueNAS disables a target without LUNs and deletes
+//! one whose last LUN goes with its zvol.
+
+use super::look::Look;
+use super::undone;
+use crate::api::dataset::{self, NewZvol};
+use crate::api::{Api, done_or_found};
+use crate::config::{Config, cluster};
+use crate::error::{Error, Kind, Result};
+use crate::sys::random;
+use crate::transport::Transport;
+use crate::undo::Undo;
+use crate::volume::zvol::WEIGHT;
+use crate::volume::{Mark, ZvolName};
+
+const SIZE: u64 = 1 << 30;
+
+/// Makes what is missing of it: zvol, export or both. The zvol stays when the export fails; it is used next time.
+pub fn drop_one(config: &Config, transport: &dyn Transport, look: &Look, api: &mut Api) -> Result<()> {
+    let weight =
+        ZvolName::parse(WEIGHT).ok_or_else(|| Error::new(Kind::Internal, "the weight volume has no name"))?;
+    let result = make(config, transport, look, api, &weight);
+    result.map_err(|error| Error {
+        cause: format!(
+            "weight volume '{}': {}",
+            weight.full(&config.dataset),
+            error.cause
+        ),
+        ..error
+    })
+}
+
+fn make(
+    config: &Config,
+    transport: &dyn Transport,
+    look: &Look,
+    api: &mut Api,
+    weight: &ZvolName,
+) -> Result<()> {
+    let nonce = random::uuid()?;
+    if look.child(weight).is_none() {
+        create(config, api, weight, &nonce)?;
+    }
+    // An extent that lost its mapping is made anew: nothing is stored on the weight volume.
+    if !api.ask(transport.exports_of(weight))?.is_empty() {
+        look.exports.unpublish(api, weight)?;
+    }
+    let mut undo = Undo::default();
+    let plan = look.exports.plan(weight)?;
+    match look.exports.publish(api, &mut undo, weight, plan, &nonce) {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(undone(undo, api, cause)),
+    }
+}
+
+fn create(config: &Config, api: &mut Api, weight: &ZvolName, nonce: &str) -> Result<()> {
+    let full = weight.full(&config.dataset);
+    let mark = Mark {
+        cluster: cluster::id_or_new()?,
+        storeid: config.storeid.clone(),
+        volname: weight.to_string(),
+        nonce: nonce.to_owned(),
+    };
+    let request = dataset::create(&NewZvol {
+        name: &full,
+        volsize: SIZE,
+        volblocksize: Some("64K"),
+        sparse: true,
+        user_properties: &mark.properties(weight),
+    });
+    let made = done_or_found(api, request, |api| {
+        let rows = api.ask(dataset::exactly(&[&full]))?;
+        let row = rows.into_iter().find(|row| row.name == full);
+        Ok(row.map(|row| dataset::Made {
+            volsize: row.volsize,
+            user_properties: row.user_properties,
+        }))
+    });
+    made.map(|_| ())
+}

@@ -1,0 +1,70 @@
+//! The verbs of PVE: each public function is one plugin method.
+
+mod alloc;
+mod anchor;
+mod free;
+mod hooks;
+mod image;
+mod list;
+mod look;
+mod name;
+mod resize;
+mod space;
+mod storage;
+
+use std::time::Duration;
+
+pub use alloc::alloc_image;
+pub use free::{free_image, free_image_finish};
+pub use hooks::{OtherStorage, on_add, on_delete, on_update};
+pub use list::{Image, SizeInfo, list_images, volume_size_info};
+pub use name::{ParsedVolname, VolumePath, parse_volname, path, volume_has_feature};
+pub use resize::volume_resize;
+pub use storage::{Usage, activate_storage, check_connection, deactivate_storage, get_identity, status};
+
+use crate::api::Api;
+use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::rpc::{Lane, Session};
+use crate::sys::signals::Held;
+use crate::undo::Undo;
+
+/// PVE breaks its storage lock after 60 s: work and undo must both fit.
+const UNDER_LOCK: Duration = Duration::from_secs(35);
+const FOR_UNDO: Duration = Duration::from_secs(10);
+/// A task that was told to stop is not made to wait longer.
+const FOR_UNDO_AFTER_SIGNAL: Duration = Duration::from_secs(3);
+const RESIZE: Duration = Duration::from_secs(40);
+const LIST: Duration = Duration::from_secs(20);
+const FREE_CLOSURE: Duration = Duration::from_secs(300);
+const SIZE_INFO: Duration = Duration::from_secs(10);
+const IDENTITY: Duration = Duration::from_secs(10);
+const ADD_STORAGE: Duration = Duration::from_secs(40);
+
+fn api(config: &Config, lane: Lane, budget: Duration) -> Api {
+    Api::new(Session::new(config, lane), Deadline::within(budget))
+}
+
+/// Takes back what was done; what cannot be taken back is named in the error.
+fn undone(undo: Undo<'_, Api>, api: &Api, cause: Error) -> Error {
+    let _handlers_wait = Held::new();
+    let budget = if cause.kind == Kind::Interrupted {
+        FOR_UNDO_AFTER_SIGNAL
+    } else {
+        FOR_UNDO
+    };
+    undo.roll_back(&mut api.for_undo(Deadline::within(budget)), cause)
+}
+
+/// Names operation, object and storage in the error.
+fn on<T>(config: &Config, operation: &str, object: &str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| {
+        let object = if object.is_empty() {
+            String::new()
+        } else {
+            format!(" {object}")
+        };
+        error.doing(format!("{operation}{object} on storage '{}'", config.storeid))
+    })
+}

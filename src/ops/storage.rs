@@ -1,0 +1,254 @@
+//! The storage as a whole: is it there, how full is it, which one is it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::look::{missing_dataset, usable_parent};
+use super::{IDENTITY, api, on};
+use crate::api::Api;
+use crate::api::dataset::{self, Resource};
+use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::rpc::{Lane, Session};
+use crate::{host, logging, transport};
+
+/// check_connection, activate_storage and status together; pvestatd calls them one after the other.
+const ROUND: Duration = Duration::from_secs(3);
+const LEAST: Duration = Duration::from_millis(300);
+/// PVE checks and activates ten times and more in one operation.
+const CHECK_REMEMBERED: Duration = Duration::from_secs(5);
+
+/// Bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub total: u64,
+    pub available: u64,
+    pub used: u64,
+}
+
+pub fn status(config: &Config) -> Result<Usage> {
+    let result = in_round(config, |deadline| {
+        let parent = parent(
+            config,
+            &mut Api::new(Session::new(config, Lane::Status), deadline),
+        )?;
+        Ok(usage(&parent))
+    });
+    on(config, "status", "", result)
+}
+
+/// A quota is the size of the storage, but only what the pool still has is free.
+fn usage(parent: &Resource) -> Usage {
+    let (used, available) = (parent.used, parent.available);
+    match parent.quota {
+        0 => Usage {
+            total: used.saturating_add(available),
+            available,
+            used,
+        },
+        quota => Usage {
+            total: quota,
+            available: available.min(quota.saturating_sub(used)),
+            used,
+        },
+    }
+}
+
+fn parent(config: &Config, api: &mut Api) -> Result<Resource> {
+    let found = api
+        .ask(dataset::exactly(&[&config.dataset]))
+        .map_err(|error| missing_dataset(config, error))?;
+    usable_parent(
+        config,
+        found.into_iter().find(|resource| resource.name == config.dataset),
+    )
+}
+
+/// True while the API or a data portal answers: a guest must start when only the API is away.
+pub fn check_connection(config: &Config) -> Result<bool> {
+    begin_round(config);
+    if recently_checked(config) {
+        return Ok(true);
+    }
+    let alive = in_round(config, |deadline| alive(config, deadline))?;
+    if alive {
+        remember_check(config);
+    }
+    Ok(alive)
+}
+
+fn alive(config: &Config, deadline: Deadline) -> Result<bool> {
+    let api_share = Duration::from_millis(1500);
+    if Session::new(config, Lane::Status).answers(deadline.at_most(api_share))? {
+        return Ok(true);
+    }
+    let portals = transport::of(config)?;
+    host::any_portal_answers(
+        portals.portals(),
+        config.nas.prefer_ipv4,
+        deadline.keeping(LEAST * 2),
+    )
+}
+
+/// Dies only when neither the API nor a portal answers; everything else that is wrong is said once.
+pub fn activate_storage(config: &Config) -> Result<()> {
+    if recently_checked(config) {
+        return Ok(());
+    }
+    let result = in_round(config, |deadline| {
+        match parent(
+            config,
+            &mut Api::new(Session::new(config, Lane::Status), deadline),
+        ) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == Kind::Interrupted => Err(error),
+            Err(error) if unanswered(&error) && !alive(config, deadline)? => Err(error),
+            Err(error) => {
+                let error = error.doing(format!("activate storage '{}'", config.storeid));
+                logging::log(logging::Level::Warning, &error.to_string());
+                Ok(false)
+            }
+        }
+    });
+    match on(config, "activate", "", result)? {
+        true => remember_check(config),
+        false => forget_check(config),
+    }
+    Ok(())
+}
+
+fn unanswered(error: &Error) -> bool {
+    matches!(error.kind, Kind::Unreachable | Kind::Timeout)
+}
+
+/// Nothing to do: sessions are shared with other storages and nodes, and cost nothing.
+pub fn deactivate_storage(_config: &Config) -> Result<()> {
+    Ok(())
+}
+
+/// The guid of the dataset: it stays when the NAS gets another name or address.
+pub fn get_identity(config: &Config) -> Result<String> {
+    let result = parent(config, &mut api(config, Lane::Work, IDENTITY));
+    on(
+        config,
+        "identity",
+        "",
+        result.map(|parent| format!("truenas-dataset-{}", parent.guid)),
+    )
+}
+
+#[derive(Default)]
+struct Round {
+    spent: Duration,
+    checked: Option<(Instant, String)>,
+}
+
+static ROUNDS: Mutex<Option<HashMap<String, Round>>> = Mutex::new(None);
+
+fn with_round<T>(config: &Config, body: impl FnOnce(&mut Round) -> T) -> T {
+    let mut rounds = ROUNDS.lock().unwrap_or_else(PoisonError::into_inner);
+    body(
+        rounds
+            .get_or_insert_default()
+            .entry(config.storeid.clone())
+            .or_default(),
+    )
+}
+
+fn begin_round(config: &Config) {
+    with_round(config, |round| round.spent = Duration::ZERO);
+}
+
+/// What the round has left; the time that `body` takes is gone for the others.
+fn in_round<T>(config: &Config, body: impl FnOnce(Deadline) -> Result<T>) -> Result<T> {
+    let left = with_round(config, |round| ROUND.saturating_sub(round.spent).max(LEAST));
+    let started = Instant::now();
+    let result = body(Deadline::within(left));
+    with_round(config, |round| round.spent += started.elapsed());
+    result
+}
+
+/// What the check depends on: another address or key is another storage.
+fn checked_with(config: &Config) -> String {
+    format!("{:?} {}", config.nas, config.dataset)
+}
+
+fn recently_checked(config: &Config) -> bool {
+    with_round(config, |round| {
+        round
+            .checked
+            .as_ref()
+            .is_some_and(|(at, with)| at.elapsed() < CHECK_REMEMBERED && *with == checked_with(config))
+    })
+}
+
+fn remember_check(config: &Config) {
+    with_round(config, |round| {
+        round.checked = Some((Instant::now(), checked_with(config)))
+    });
+}
+
+fn forget_check(config: &Config) {
+    with_round(config, |round| round.checked = None);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parent(used: u64, available: u64, quota: u64) -> Resource {
+        Resource {
+            name: "tank".into(),
+            guid: 1,
+            is_volume: false,
+            volsize: 0,
+            volblocksize: 0,
+            used,
+            available,
+            quota,
+            refreservation: 0,
+            creation: 0,
+            origin: None,
+            locked: false,
+            user_properties: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_quota_is_the_total_and_the_pool_limits_what_is_free() {
+        assert_eq!(
+            usage(&parent(40, 60, 0)),
+            Usage {
+                total: 100,
+                available: 60,
+                used: 40
+            }
+        );
+        assert_eq!(
+            usage(&parent(40, 60, 100)),
+            Usage {
+                total: 100,
+                available: 60,
+                used: 40
+            }
+        );
+        assert_eq!(
+            usage(&parent(40, 10, 100)),
+            Usage {
+                total: 100,
+                available: 10,
+                used: 40
+            }
+        );
+        assert_eq!(
+            usage(&parent(40, 0, 30)),
+            Usage {
+                total: 30,
+                available: 0,
+                used: 40
+            }
+        );
+    }
+}

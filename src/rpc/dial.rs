@@ -1,0 +1,169 @@
+//! From a configured host to an open WebSocket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tungstenite::WebSocket;
+use tungstenite::handshake::HandshakeError;
+use tungstenite::protocol::WebSocketConfig;
+
+use super::connection::{self, Stream};
+use super::reach;
+use super::tls::{Client, Refusal};
+use crate::config::{Channel, Nas};
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::sys::resolve::resolve;
+use crate::sys::socket::Socket;
+
+/// Every answer must fit: 10,000 zvols with all properties are 26 MB; a lying server may not take all memory.
+const LARGEST_MESSAGE: usize = 256 << 20;
+/// An address that swallows packets must not use up the time of the next one.
+const PER_ADDRESS: Duration = Duration::from_secs(5);
+
+pub struct Dialled {
+    pub socket: WebSocket<Stream>,
+    pub address: SocketAddr,
+}
+
+/// Connects, verifies and upgrades; a host that nobody answers on is remembered as dead.
+pub fn dial(storeid: &str, nas: &Nas, deadline: Deadline) -> Result<Dialled> {
+    let (stream, address) = connect(nas, deadline)?;
+    let opened = secure(storeid, nas, stream).and_then(|stream| upgrade(nas, stream));
+    match opened {
+        Ok(socket) => {
+            reach::forget(address.ip());
+            Ok(Dialled { socket, address })
+        }
+        Err(error) => {
+            if error.kind == Kind::Timeout {
+                reach::remember_dead(address.ip(), &error);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// True when the API's port takes connections.
+pub fn answers(nas: &Nas, deadline: Deadline) -> Result<bool> {
+    match connect(nas, deadline) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == Kind::Interrupted => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+fn connect(nas: &Nas, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
+    let addresses = resolve(&nas.host, nas.port, nas.prefer_ipv4, deadline).map_err(named(nas))?;
+    let mut last = Error::new(Kind::Unreachable, "no address to connect to");
+    for address in addresses {
+        if let Some(dead) = reach::known_dead(address.ip()) {
+            last = dead;
+            continue;
+        }
+        match Socket::connect(address, deadline.at_most(PER_ADDRESS)) {
+            Ok(socket) => {
+                socket.set_deadline(deadline);
+                return Ok((socket, address));
+            }
+            Err(interrupted) if interrupted.kind == Kind::Interrupted => return Err(interrupted),
+            Err(error) => {
+                reach::remember_dead(address.ip(), &error);
+                last = error;
+            }
+        }
+    }
+    Err(named(nas)(last))
+}
+
+fn named(nas: &Nas) -> impl Fn(Error) -> Error + '_ {
+    move |error| match error.kind {
+        Kind::Unreachable | Kind::Timeout => {
+            let advice = format!(
+                "check that the TrueNAS is up and that this node reaches it: ping {}; curl -k https://{}:{}/api/versions",
+                nas.host, nas.host, nas.port
+            );
+            Error {
+                cause: format!("TrueNAS '{}' is not reachable: {}", nas.host, error.cause),
+                ..error
+            }
+            .advice(advice)
+        }
+        _ => error,
+    }
+}
+
+fn secure(storeid: &str, nas: &Nas, mut socket: Socket) -> Result<Stream> {
+    let Channel::Tls(trust) = &nas.channel else {
+        return Ok(Stream::Plain(socket));
+    };
+    let mut client = Client::new(&nas.host, trust)?;
+    while client.connection.is_handshaking() {
+        if let Err(cause) = client.connection.complete_io(&mut socket) {
+            return Err(match client.refusal() {
+                Some(refusal) => refused(storeid, nas, &refusal),
+                None => named(nas)(connection::from_io(cause, "the TLS handshake failed")),
+            });
+        }
+    }
+    Ok(Stream::Tls(Box::new(rustls::StreamOwned::new(
+        client.connection,
+        socket,
+    ))))
+}
+
+fn refused(storeid: &str, nas: &Nas, refusal: &Refusal) -> Error {
+    Error::new(
+        Kind::Unreachable,
+        format!(
+            "the certificate of '{}:{}' is not accepted: {}; its fingerprint is {}",
+            nas.host, nas.port, refusal.reason, refusal.fingerprint
+        ),
+    )
+    .advice(format!(
+        "compare the fingerprint with TrueNAS > Credentials > Certificates; if it is the same: pvesm set {storeid} --tn_tls_fingerprint {}",
+        refusal.fingerprint
+    ))
+}
+
+fn upgrade(nas: &Nas, stream: Stream) -> Result<WebSocket<Stream>> {
+    let scheme = if nas.channel == Channel::Plain {
+        "ws"
+    } else {
+        "wss"
+    };
+    let bare = nas.host.trim_start_matches('[').trim_end_matches(']');
+    let host = if bare.contains(':') {
+        format!("[{bare}]")
+    } else {
+        bare.to_owned()
+    };
+    let url = format!("{scheme}://{host}:{}/api/current", nas.port);
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(LARGEST_MESSAGE))
+        .max_frame_size(Some(LARGEST_MESSAGE));
+    match tungstenite::client::client_with_config(url, stream, Some(config)) {
+        Ok((socket, _response)) => Ok(socket),
+        Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+            Err(no_upgrade(nas, response.status().as_u16()))
+        }
+        Err(HandshakeError::Failure(cause)) => Err(named(nas)(connection::from_websocket(
+            cause,
+            "the WebSocket could not be opened",
+        ))),
+        Err(HandshakeError::Interrupted(_)) => {
+            Err(Error::new(Kind::Internal, "the WebSocket handshake did not wait"))
+        }
+    }
+}
+
+fn no_upgrade(nas: &Nas, status: u16) -> Error {
+    Error::new(
+        Kind::Protocol,
+        format!(
+            "'{}:{}' has no JSON-RPC API (HTTP status {status})",
+            nas.host, nas.port
+        ),
+    )
+    .advice("TrueNAS 25.04 or later is needed, and api_host and api_port must be those of its web interface")
+}

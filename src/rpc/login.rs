@@ -1,0 +1,107 @@
+//! Authentication; a refusal is final.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::budget::{self, Lane};
+use super::connection::{Connection, Outcome};
+use super::{Answer, Call};
+use crate::config::Credentials;
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+
+pub fn log_in(
+    connection: &mut Connection,
+    credentials: &Credentials,
+    lane: Lane,
+    deadline: Deadline,
+) -> Result<()> {
+    budget::take(connection.address.ip(), lane, deadline)?;
+    match &credentials.api_user {
+        Some(user) => with_user(connection, user, credentials, deadline),
+        None => with_key_alone(connection, credentials, deadline),
+    }
+}
+
+#[derive(Deserialize)]
+struct LoginReply {
+    response_type: String,
+}
+
+fn with_user(
+    connection: &mut Connection,
+    user: &str,
+    credentials: &Credentials,
+    deadline: Deadline,
+) -> Result<()> {
+    let params = json!([{
+        "mechanism": "API_KEY_PLAIN",
+        "username": user,
+        "api_key": credentials.api_key.reveal(),
+        "login_options": {"user_info": false},
+    }]);
+    let reply: LoginReply = call(connection, "auth.login_ex", params, deadline)?.decode()?;
+    let refused = |why: &str| refusal(format!("TrueNAS refused the login of user '{user}': {why}"));
+    match reply.response_type.as_str() {
+        "SUCCESS" => Ok(()),
+        "AUTH_ERR" => Err(refused("the API key is wrong, or not one of this user")),
+        "EXPIRED" => Err(refused(
+            "the API key has expired or was revoked; TrueNAS revokes keys sent over plain HTTP",
+        )),
+        "OTP_REQUIRED" => Err(refused("it wants a second factor, which a storage cannot give")),
+        "DENIED" => Err(refused("this user may not use the API")),
+        "REDIRECT" => Err(refused(
+            "this is the standby controller; use the virtual address in api_host",
+        )),
+        other => Err(refused(&format!("answer {other}"))),
+    }
+}
+
+fn with_key_alone(connection: &mut Connection, credentials: &Credentials, deadline: Deadline) -> Result<()> {
+    let params = json!([credentials.api_key.reveal()]);
+    match call(connection, "auth.login_with_api_key", params, deadline) {
+        Ok(answer) if answer.decode::<bool>()? => Ok(()),
+        Ok(_) => Err(refusal(
+            "TrueNAS refused the API key: it is wrong, expired or revoked".into(),
+        )),
+        Err(error) if error.kind == Kind::NoMethod => Err(Error::new(
+            Kind::Auth,
+            "this TrueNAS no longer takes an API key without a user name",
+        )
+        .advice("set tn_api_user to the user that the API key belongs to")),
+        Err(error) => Err(error),
+    }
+}
+
+fn refusal(cause: String) -> Error {
+    Error::new(Kind::Auth, cause).advice(
+        "make a key in TrueNAS > Credentials > Users > API Keys and store it with: pvesm set STOREID --api_key KEY",
+    )
+}
+
+fn call(
+    connection: &mut Connection,
+    method: &'static str,
+    params: serde_json::Value,
+    deadline: Deadline,
+) -> Result<Answer> {
+    let mut flight = connection.run(&[Call::read(method, params)], deadline);
+    match (flight.outcomes.pop(), flight.broken) {
+        (Some(Outcome::Answered(Ok(answer))), _) => Ok(answer),
+        (Some(Outcome::Answered(Err(fault))), _) => Err(limited(fault.into_error(method))),
+        (_, Some(broken)) => Err(broken),
+        (_, None) => Err(Error::new(Kind::Internal, format!("{method}: no answer"))),
+    }
+}
+
+/// EBUSY before login is the limiter (truenas-api §2.6).
+fn limited(error: Error) -> Error {
+    match error.kind {
+        Kind::InUse => Error {
+            kind: Kind::RateLimited,
+            ..error
+        }
+        .advice("TrueNAS counts logins of all programs on this address; wait a minute"),
+        _ => error,
+    }
+}

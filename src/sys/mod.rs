@@ -1,0 +1,11 @@
+//! The operating system behind safe functions: waiting, sockets, names, locks, clocks, paths.
+//! With `ffi` the only place where `unsafe` may stand.
+
+pub mod clock;
+pub mod file;
+pub mod paths;
+pub mod poll;
+pub mod random;
+pub mod resolve;
+pub mod signals;
+pub mod socket;

@@ -1,0 +1,43 @@
+//! Where things are on a node. Only test builds can be re-rooted.
+
+use std::path::PathBuf;
+
+/// `/run/pve-storage-truenas`
+pub fn run_dir() -> PathBuf {
+    node_root().join("run/pve-storage-truenas")
+}
+
+/// `/etc/pve/priv/storage`
+pub fn secrets_dir() -> PathBuf {
+    etc_pve().join("priv/storage")
+}
+
+/// Written by open-iscsi's package.
+pub fn initiator_name_file() -> PathBuf {
+    node_root().join("etc/iscsi/initiatorname.iscsi")
+}
+
+/// The journal's socket.
+pub fn log_socket() -> PathBuf {
+    node_root().join("dev/log")
+}
+
+#[cfg(not(feature = "fake-node"))]
+fn node_root() -> PathBuf {
+    PathBuf::from("/")
+}
+
+#[cfg(not(feature = "fake-node"))]
+fn etc_pve() -> PathBuf {
+    PathBuf::from("/etc/pve")
+}
+
+#[cfg(feature = "fake-node")]
+fn node_root() -> PathBuf {
+    std::env::var_os("PVETRUENAS_NODE").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}
+
+#[cfg(feature = "fake-node")]
+fn etc_pve() -> PathBuf {
+    std::env::var_os("PVETRUENAS_ETC_PVE").map_or_else(|| PathBuf::from("/etc/pve"), PathBuf::from)
+}

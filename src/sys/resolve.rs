@@ -1,0 +1,88 @@
+//! Names to addresses without hanging: getaddrinfo cannot be interrupted, so a short-lived thread waits for it.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+
+use super::poll::{self, Interest};
+use super::signals::Blocked;
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+
+/// The addresses of `host`; IPv4 first when wanted. Address literals need no look-up.
+pub fn resolve(host: &str, port: u16, prefer_ipv4: bool, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let mut addresses = look_up(host, port, deadline)?;
+    if prefer_ipv4 {
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+    }
+    if addresses.is_empty() {
+        return Err(Error::new(
+            Kind::Unreachable,
+            format!("host name '{host}' has no address"),
+        ));
+    }
+    Ok(addresses)
+}
+
+fn look_up(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+    let internal = |cause: std::io::Error| Error::new(Kind::Internal, format!("name look-up: {cause}"));
+    let (mine, mut theirs) = UnixStream::pair().map_err(internal)?;
+    let (sender, receiver) = mpsc::channel();
+    let name = (host.to_owned(), port);
+    {
+        // A Perl signal handler on a foreign thread crashes perl (perl5 issue 22487): the thread
+        // inherits this mask.
+        let _blocked = Blocked::all();
+        std::thread::Builder::new()
+            .stack_size(256 * 1024)
+            .spawn(move || {
+                let found = name.to_socket_addrs().map(|all| all.collect::<Vec<_>>());
+                let _receiver_gave_up = sender.send(found);
+                let _receiver_gave_up = theirs.write_all(b"x");
+            })
+            .map_err(internal)?;
+    }
+    if !poll::ready(mine.as_raw_fd(), Interest::Read, deadline)? {
+        return Err(Error::new(
+            Kind::Timeout,
+            format!("no answer while resolving host name '{host}'"),
+        )
+        .advice("check the node's DNS servers, or give an address in api_host"));
+    }
+    match receiver.try_recv() {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(cause)) => Err(
+            Error::new(Kind::Unreachable, format!("host name '{host}': {cause}"))
+                .advice("check api_host and the node's DNS"),
+        ),
+        Err(_) => Err(Error::new(
+            Kind::Internal,
+            format!("name look-up of '{host}' ended without a result"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn literals_of_both_families_are_taken_as_they_are() {
+        let deadline = Deadline::within(Duration::ZERO);
+        assert_eq!(
+            resolve("[::1]", 443, true, deadline).unwrap(),
+            ["[::1]:443".parse().unwrap()]
+        );
+        assert_eq!(
+            resolve("192.0.2.1", 80, true, deadline).unwrap(),
+            ["192.0.2.1:80".parse().unwrap()]
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! iSCSI, NAS side: all volumes of a storage are LUNs of one target.
+
+mod exports;
+mod publish;
+
+use super::{Exports, Pending, Transport};
+use crate::api::iscsi::{self as api, Extent, Global, Initiators, Mapping, Target};
+use crate::api::service::{self, Service};
+use crate::api::{Answers, Flight, Request, Ticket};
+use crate::config::{self, Address};
+use crate::error::Result;
+use crate::host;
+use crate::volume::ZvolName;
+use exports::View;
+
+pub struct Iscsi {
+    dataset: String,
+    settings: config::Iscsi,
+}
+
+impl Iscsi {
+    pub fn new(dataset: &str, settings: &config::Iscsi) -> Self {
+        Self {
+            dataset: dataset.to_owned(),
+            settings: settings.clone(),
+        }
+    }
+
+    fn ask(&self, flight: &mut Flight) -> Asked {
+        Asked {
+            dataset: self.dataset.clone(),
+            iqn: self.settings.target_iqn.clone(),
+            global: flight.add(api::global()),
+            targets: flight.add(api::targets()),
+            extents: flight.add(api::extents()),
+            mappings: flight.add(api::mappings()),
+            health: None,
+        }
+    }
+}
+
+impl Transport for Iscsi {
+    fn look(&self, flight: &mut Flight) -> Box<dyn Pending> {
+        Box::new(self.ask(flight))
+    }
+
+    fn inspect(&self, flight: &mut Flight) -> Box<dyn Pending> {
+        let asked = self.ask(flight);
+        let health = Some((
+            flight.add(service::named("iscsitarget")),
+            flight.add(api::initiators()),
+        ));
+        Box::new(Asked { health, ..asked })
+    }
+
+    fn portals(&self) -> &[Address] {
+        &self.settings.portals
+    }
+
+    fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {
+        api::extent_labels_of_disk(&disk(&self.dataset, zvol))
+    }
+}
+
+/// How extents name a zvol: `zvol/tank/proxmox/vm-100-disk-0`.
+fn disk(dataset: &str, zvol: &ZvolName) -> String {
+    format!("zvol/{}", zvol.full(dataset))
+}
+
+type HealthTickets = (Ticket<Vec<Service>>, Ticket<Vec<Initiators>>);
+
+struct Asked {
+    dataset: String,
+    iqn: String,
+    global: Ticket<Global>,
+    targets: Ticket<Vec<Target>>,
+    extents: Ticket<Vec<Extent>>,
+    mappings: Ticket<Vec<Mapping>>,
+    health: Option<HealthTickets>,
+}
+
+impl Pending for Asked {
+    fn collect(self: Box<Self>, answers: &mut Answers) -> Result<Box<dyn Exports>> {
+        let basename = answers.take(self.global)?.basename;
+        let targets = answers.take(self.targets)?;
+        let health = match self.health {
+            None => None,
+            Some((services, initiators)) => Some(exports::Health {
+                services: answers.take(services)?,
+                initiators: answers.take(initiators)?,
+                node: host::initiator_name(),
+            }),
+        };
+        let found = targets
+            .iter()
+            .find(|target| target.iqn(&basename) == self.iqn)
+            .cloned();
+        let known = targets.iter().map(|target| target.iqn(&basename)).collect();
+        let extents = answers.take(self.extents)?;
+        let mappings = answers.take(self.mappings)?;
+        Ok(Box::new(View::new(
+            self.dataset,
+            exports::Site {
+                iqn: self.iqn,
+                target: found,
+                known,
+                health,
+            },
+            extents,
+            mappings,
+        )))
+    }
+}

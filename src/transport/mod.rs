@@ -1,0 +1,79 @@
+//! How a zvol becomes reachable. Callers see exports; LUNs and namespaces stay in here.
+
+mod iscsi;
+
+use crate::api::{Answers, Api, Flight, Request};
+use crate::config::{self, Address, Config};
+use crate::error::{Error, Kind, Result};
+use crate::undo::Undo;
+use crate::volume::ZvolName;
+
+/// Chooses by `transport_mode`.
+pub fn of(config: &Config) -> Result<Box<dyn Transport>> {
+    match &config.transport {
+        config::Transport::Iscsi(iscsi) => Ok(Box::new(iscsi::Iscsi::new(&config.dataset, iscsi))),
+        config::Transport::NvmeTcp { .. } => Err(Error::new(
+            Kind::Unsupported,
+            "transport_mode nvme-tcp is not implemented yet in this version",
+        )
+        .advice("use transport_mode iscsi")),
+    }
+}
+
+pub trait Transport {
+    /// Adds the questions to a flight whose answers tell what is exported.
+    fn look(&self, flight: &mut Flight) -> Box<dyn Pending>;
+
+    /// As `look`, with what only a proof of the whole set-up needs.
+    fn inspect(&self, flight: &mut Flight) -> Box<dyn Pending>;
+
+    fn portals(&self) -> &[Address];
+
+    /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
+    fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;
+}
+
+/// Questions on their way.
+pub trait Pending {
+    fn collect(self: Box<Self>, answers: &mut Answers) -> Result<Box<dyn Exports>>;
+}
+
+/// What the NAS exports, as of one look.
+pub trait Exports {
+    /// Why no guest could use a volume of this storage; empty when all is well.
+    fn problems(&self) -> Vec<Error>;
+
+    /// How the zvol is spelt by its present export through this storage.
+    fn volname(&self, zvol: &ZvolName) -> Option<String>;
+
+    /// Exported, and not through this storage.
+    fn exported_elsewhere(&self, zvol: &ZvolName) -> bool;
+
+    /// Where a new volume will be found.
+    fn plan(&self, zvol: &ZvolName) -> Result<Plan>;
+
+    /// Makes the zvol reachable. The answer is the plan as it was carried out: another call may have taken the number.
+    fn publish(
+        &self,
+        api: &mut Api,
+        undo: &mut Undo<'static, Api>,
+        zvol: &ZvolName,
+        plan: Plan,
+        nonce: &str,
+    ) -> Result<Plan>;
+
+    /// Removes every export of the zvol that this look saw.
+    fn unpublish(&self, api: &mut Api, zvol: &ZvolName) -> Result<()>;
+
+    /// The export that keeps the target alive when the last disk goes is missing.
+    fn lacks_anchor(&self) -> bool;
+}
+
+/// Where a volume is going to be exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    number: u32,
+    export_name: String,
+    /// The transport's spelling of the volume name.
+    pub volname: String,
+}

@@ -1,0 +1,173 @@
+//! Names of zvols below the storage's dataset and of the objects that are named after them.
+
+use std::fmt;
+
+use ring::digest;
+
+use crate::error::{Error, Result};
+
+/// Keeps an iSCSI target alive: TrueNAS deletes a target with its last LUN. The name is that of 1.x.
+pub const WEIGHT: &str = "pve-plugin-weight";
+
+/// The last component of a zvol's name: `vm-100-disk-0`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ZvolName(String);
+
+impl ZvolName {
+    /// Any name that 1.x accepted.
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '.' | '-');
+        (!text.is_empty() && text.len() <= 200 && text.chars().all(allowed)).then(|| Self(text.to_owned()))
+    }
+
+    /// A name for a new zvol of guest `vmid`, as PVE asked for it.
+    pub fn for_guest(text: &str, vmid: u32) -> Result<Self> {
+        let refused = |why: &str| {
+            Error::invalid(format!(
+                "'{text}' is not a name for a disk of guest {vmid}: {why}"
+            ))
+            .advice(format!(
+                "use a name like vm-{vmid}-disk-0, or none to have one chosen"
+            ))
+        };
+        if text.contains('/') {
+            return Err(refused("it contains a slash"));
+        }
+        let name = Self::parse(text).ok_or_else(|| refused("it has characters that are not allowed"))?;
+        match name.owner() {
+            Some(owner) if owner == vmid => Ok(name),
+            _ => Err(refused(&format!("it does not begin with vm-{vmid}-"))),
+        }
+    }
+
+    pub fn numbered(vmid: u32, number: u32) -> Self {
+        Self(format!("vm-{vmid}-disk-{number}"))
+    }
+
+    /// The number of `vm-<vmid>-disk-N` and `base-<vmid>-disk-N`.
+    pub fn disk_number(&self, vmid: u32) -> Option<u32> {
+        let (owner, rest) = self.owner_and_rest()?;
+        if owner != vmid {
+            return None;
+        }
+        rest.strip_prefix("disk-")?.parse().ok()
+    }
+
+    /// The VMID in `vm-<vmid>-…` and `base-<vmid>-…`.
+    pub fn owner(&self) -> Option<u32> {
+        self.owner_and_rest().map(|(owner, _)| owner)
+    }
+
+    fn owner_and_rest(&self) -> Option<(u32, &str)> {
+        let (digits, rest) = self
+            .0
+            .strip_prefix("vm-")
+            .or_else(|| self.0.strip_prefix("base-"))?
+            .split_once('-')?;
+        let owner = digits
+            .parse()
+            .ok()
+            .filter(|_| digits.bytes().all(|c| c.is_ascii_digit()))?;
+        (!rest.is_empty()).then_some((owner, rest))
+    }
+
+    pub fn is_base(&self) -> bool {
+        self.0.starts_with("base-") && self.owner().is_some()
+    }
+
+    /// PVE recognises cloud-init drives by this name alone.
+    pub fn is_cloudinit(&self) -> bool {
+        self.owner_and_rest().is_some_and(|(_, rest)| rest == "cloudinit")
+    }
+
+    pub fn is_weight(&self) -> bool {
+        self.0 == WEIGHT
+    }
+
+    /// What a zvol is renamed to before it is destroyed; the guid makes it unmistakable.
+    pub fn doomed(&self, guid: u64) -> Self {
+        Self(format!("del-{guid}-{}", self.0))
+    }
+
+    pub fn is_doomed(&self) -> bool {
+        self.0
+            .strip_prefix("del-")
+            .and_then(|rest| rest.split_once('-'))
+            .is_some_and(|(guid, name)| {
+                !name.is_empty() && !guid.is_empty() && guid.bytes().all(|c| c.is_ascii_digit())
+            })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `tank/proxmox/vm-100-disk-0`
+    pub fn full(&self, dataset: &str) -> String {
+        format!("{dataset}/{}", self.0)
+    }
+
+    /// Extent names are shared by the whole NAS: this one is used where the plain name is taken.
+    pub fn distinct_extent_name(&self, dataset: &str) -> String {
+        let hash = digest::digest(&digest::SHA256, self.full(dataset).as_bytes());
+        let suffix: String = hash
+            .as_ref()
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let kept: String = self.0.chars().take(55).collect();
+        format!("{kept}-{suffix}")
+    }
+}
+
+impl fmt::Display for ZvolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ZvolName {
+        ZvolName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn owner_is_read_from_disks_and_bases() {
+        assert_eq!(name("vm-100-disk-0").owner(), Some(100));
+        assert_eq!(name("base-7-disk-12").disk_number(7), Some(12));
+        assert_eq!(name("vm-100").owner(), None);
+        assert_eq!(name("vm-1x0-disk-0").owner(), None);
+        assert_eq!(name(WEIGHT).owner(), None);
+    }
+
+    #[test]
+    fn names_for_a_guest_must_carry_its_vmid() {
+        assert!(
+            ZvolName::for_guest("vm-100-cloudinit", 100)
+                .unwrap()
+                .is_cloudinit()
+        );
+        for wrong in ["vm-101-disk-0", "a/b", "vm-100-di sk", "disk", ""] {
+            let error = ZvolName::for_guest(wrong, 100).unwrap_err().to_string();
+            assert!(error.contains(&format!("'{wrong}'")), "{error}");
+        }
+    }
+
+    #[test]
+    fn doomed_names_are_recognised() {
+        assert!(name("vm-100-disk-0").doomed(123).is_doomed());
+        assert!(!name("del-vm-100-disk-0").is_doomed());
+    }
+
+    #[test]
+    fn distinct_extent_names_fit_and_differ_by_dataset() {
+        let long = name(&format!("vm-100-{}", "x".repeat(100)));
+        let one = long.distinct_extent_name("tank/a");
+        assert!(one.len() <= 64);
+        assert_ne!(one, long.distinct_extent_name("tank/b"));
+    }
+}
