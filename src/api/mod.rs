@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::rpc::{Answer, Call, Lane, Rpc, Session};
+pub use crate::rpc::Lane;
+use crate::rpc::{Answer, Call, Rpc, Session};
 use crate::sys::poll;
 
 /// A call and how its answer is read.
@@ -83,8 +85,16 @@ pub struct Api {
 }
 
 impl Api {
-    pub fn new(session: Session, deadline: Deadline) -> Self {
-        Self { session, deadline }
+    pub fn new(config: &Config, lane: Lane, deadline: Deadline) -> Self {
+        Self {
+            session: Session::new(config, lane),
+            deadline,
+        }
+    }
+
+    /// True when the server takes connections, without a login.
+    pub fn answers(&self) -> Result<bool> {
+        self.session.answers(self.deadline)
     }
 
     pub fn deadline(&self) -> Deadline {

@@ -7,13 +7,12 @@ use std::time::Duration;
 use super::alloc::together;
 use super::look::{Look, Owner, owner};
 use super::{ADD_STORAGE, anchor, api, on};
-use crate::api::{Api, dataset, system};
+use crate::api::{Api, Lane, dataset, system};
 use crate::config::secrets::{self, Stored};
 use crate::config::{Config, Raw, cluster};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::logging;
-use crate::rpc::Lane;
 use crate::sys::resolve::resolve;
 use crate::transport;
 

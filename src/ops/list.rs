@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::image::existing;
 use super::look::{Look, spelling};
 use super::{LIST, SIZE_INFO, api, on};
+use crate::api::Lane;
 use crate::api::dataset::Resource;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::rpc::Lane;
 use crate::transport;
 use crate::volume::Volname;
 

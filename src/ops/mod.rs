@@ -22,11 +22,10 @@ pub use name::{ParsedVolname, VolumePath, parse_volname, path, volume_has_featur
 pub use resize::volume_resize;
 pub use storage::{Usage, activate_storage, check_connection, deactivate_storage, get_identity, status};
 
-use crate::api::Api;
+use crate::api::{Api, Lane};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::rpc::{Lane, Session};
 use crate::sys::signals::Held;
 use crate::undo::Undo;
 
@@ -43,7 +42,7 @@ const IDENTITY: Duration = Duration::from_secs(10);
 const ADD_STORAGE: Duration = Duration::from_secs(40);
 
 fn api(config: &Config, lane: Lane, budget: Duration) -> Api {
-    Api::new(Session::new(config, lane), Deadline::within(budget))
+    Api::new(config, lane, Deadline::within(budget))
 }
 
 /// Takes back what was done; what cannot be taken back is named in the error.

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::look::{missing_dataset, usable_parent};
 use super::{IDENTITY, api, on};
-use crate::api::Api;
 use crate::api::dataset::{self, Resource};
+use crate::api::{Api, Lane};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::rpc::{Lane, Session};
-use crate::{host, logging, transport};
+use crate::{logging, transport};
 
 /// check_connection, activate_storage and status together; pvestatd calls them one after the other.
 const ROUND: Duration = Duration::from_secs(3);
@@ -30,10 +29,7 @@ pub struct Usage {
 
 pub fn status(config: &Config) -> Result<Usage> {
     let result = in_round(config, |deadline| {
-        let parent = parent(
-            config,
-            &mut Api::new(Session::new(config, Lane::Status), deadline),
-        )?;
+        let parent = parent(config, &mut Api::new(config, Lane::Status, deadline))?;
         Ok(usage(&parent))
     });
     on(config, "status", "", result)
@@ -81,15 +77,10 @@ pub fn check_connection(config: &Config) -> Result<bool> {
 
 fn alive(config: &Config, deadline: Deadline) -> Result<bool> {
     let api_share = Duration::from_millis(1500);
-    if Session::new(config, Lane::Status).answers(deadline.at_most(api_share))? {
+    if Api::new(config, Lane::Status, deadline.at_most(api_share)).answers()? {
         return Ok(true);
     }
-    let portals = transport::of(config)?;
-    host::any_portal_answers(
-        portals.portals(),
-        config.nas.prefer_ipv4,
-        deadline.keeping(LEAST * 2),
-    )
+    transport::of(config)?.any_portal_answers(deadline.keeping(LEAST * 2))
 }
 
 /// Dies only when neither the API nor a portal answers; everything else that is wrong is said once.
@@ -98,10 +89,7 @@ pub fn activate_storage(config: &Config) -> Result<()> {
         return Ok(());
     }
     let result = in_round(config, |deadline| {
-        match parent(
-            config,
-            &mut Api::new(Session::new(config, Lane::Status), deadline),
-        ) {
+        match parent(config, &mut Api::new(config, Lane::Status, deadline)) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == Kind::Interrupted => Err(error),
             Err(error) if unanswered(&error) && !alive(config, deadline)? => Err(error),

@@ -3,7 +3,8 @@
 mod iscsi;
 
 use crate::api::{Answers, Api, Flight, Request};
-use crate::config::{self, Address, Config};
+use crate::config::{self, Config};
+use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::undo::Undo;
 use crate::volume::ZvolName;
@@ -11,7 +12,7 @@ use crate::volume::ZvolName;
 /// Chooses by `transport_mode`.
 pub fn of(config: &Config) -> Result<Box<dyn Transport>> {
     match &config.transport {
-        config::Transport::Iscsi(iscsi) => Ok(Box::new(iscsi::Iscsi::new(&config.dataset, iscsi))),
+        config::Transport::Iscsi(iscsi) => Ok(Box::new(iscsi::Iscsi::new(config, iscsi))),
         config::Transport::NvmeTcp { .. } => Err(Error::new(
             Kind::Unsupported,
             "transport_mode nvme-tcp is not implemented yet in this version",
@@ -27,7 +28,8 @@ pub trait Transport {
     /// As `look`, with what only a proof of the whole set-up needs.
     fn inspect(&self, flight: &mut Flight) -> Box<dyn Pending>;
 
-    fn portals(&self) -> &[Address];
+    /// True when this node gets an answer from a data portal.
+    fn any_portal_answers(&self, deadline: Deadline) -> Result<bool>;
 
     /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;

@@ -7,7 +7,8 @@ use super::{Exports, Pending, Transport};
 use crate::api::iscsi::{self as api, Extent, Global, Initiators, Mapping, Target};
 use crate::api::service::{self, Service};
 use crate::api::{Answers, Flight, Request, Ticket};
-use crate::config::{self, Address};
+use crate::config::{self, Config};
+use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::host;
 use crate::volume::ZvolName;
@@ -15,13 +16,16 @@ use exports::View;
 
 pub struct Iscsi {
     dataset: String,
+    prefer_ipv4: bool,
     settings: config::Iscsi,
 }
 
 impl Iscsi {
-    pub fn new(dataset: &str, settings: &config::Iscsi) -> Self {
+    pub fn new(config: &Config, settings: &config::Iscsi) -> Self {
+        let (dataset, prefer_ipv4) = (config.dataset.clone(), config.nas.prefer_ipv4);
         Self {
-            dataset: dataset.to_owned(),
+            dataset,
+            prefer_ipv4,
             settings: settings.clone(),
         }
     }
@@ -53,8 +57,8 @@ impl Transport for Iscsi {
         Box::new(Asked { health, ..asked })
     }
 
-    fn portals(&self) -> &[Address] {
-        &self.settings.portals
+    fn any_portal_answers(&self, deadline: Deadline) -> Result<bool> {
+        host::any_portal_answers(&self.settings.portals, self.prefer_ipv4, deadline)
     }
 
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {
