@@ -1,0 +1,136 @@
+//! What all connections share.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::auth::{Key, Tokens};
+use crate::exports;
+use crate::faults::Faults;
+use crate::jobs::Jobs;
+use crate::limiter::Limiter;
+use crate::nas::Nas;
+use crate::options::Options;
+use crate::rng::Rng;
+use crate::rules::Rules;
+use crate::traffic::Traffic;
+use crate::versions::Version;
+
+pub struct Hub {
+    pub options: Options,
+    pub version: Version,
+    pub rules: Rules,
+    pub key: Key,
+    nas: Arc<Mutex<Nas>>,
+    traffic: Arc<Mutex<Traffic>>,
+    pub faults: RefCell<Faults>,
+    pub limiter: RefCell<Limiter>,
+    pub jobs: RefCell<Jobs>,
+    pub tokens: RefCell<Tokens>,
+    pub rng: RefCell<Rng>,
+    restarts: watch::Sender<u64>,
+    connections: Cell<u64>,
+}
+
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The parts that the thread which started the server keeps too.
+#[derive(Clone)]
+pub struct Shared {
+    pub nas: Arc<Mutex<Nas>>,
+    pub traffic: Arc<Mutex<Traffic>>,
+    pub key: Key,
+}
+
+impl Hub {
+    pub fn new(options: Options, shared: Shared, rng: Rng) -> Result<Self, String> {
+        let faults = match &options.faults {
+            Some(file) => read_faults(file)?,
+            None => Faults::default(),
+        };
+        Ok(Self {
+            version: options.api_version.clone(),
+            rules: Rules::without(&options.without),
+            key: shared.key,
+            nas: shared.nas,
+            traffic: shared.traffic,
+            faults: RefCell::new(faults),
+            limiter: RefCell::new(Limiter::new(Duration::from_millis(options.limiter_window))),
+            jobs: RefCell::default(),
+            tokens: RefCell::default(),
+            rng: RefCell::new(rng),
+            restarts: watch::Sender::new(0),
+            connections: Cell::new(0),
+            options,
+        })
+    }
+
+    pub fn nas(&self) -> MutexGuard<'_, Nas> {
+        locked(&self.nas)
+    }
+
+    pub fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        locked(&self.traffic)
+    }
+
+    pub fn next_connection(&self) -> u64 {
+        self.connections.set(self.connections.get() + 1);
+        self.connections.get()
+    }
+
+    pub fn restarts(&self) -> watch::Receiver<u64> {
+        self.restarts.subscribe()
+    }
+
+    /// Sessions, tokens, jobs and the limiter's table live in memory only; the tables stay (truenas-api.md §2.5, §3).
+    pub fn restart(&self) {
+        self.limiter.borrow_mut().forget();
+        *self.jobs.borrow_mut() = Jobs::default();
+        *self.tokens.borrow_mut() = Tokens::default();
+        self.restarts.send_modify(|n| *n += 1);
+    }
+
+    /// The time that a call takes.
+    pub fn latency(&self) -> Duration {
+        let (base, jitter) = self.options.latency;
+        let extra = if jitter == 0 {
+            0
+        } else {
+            self.rng.borrow_mut().between(0, jitter)
+        };
+        Duration::from_millis(base + extra)
+    }
+
+    /// A delay that punishes, between two numbers of milliseconds.
+    pub fn penalty(&self, low: u64, high: u64) -> Duration {
+        let real = self.rng.borrow_mut().between(low, high);
+        Duration::from_millis(real * self.options.penalty / 100)
+    }
+
+    pub fn write_exports(&self) {
+        if let Some(file) = &self.options.exports {
+            let text = exports::of(&self.nas()).to_string();
+            if let Err(e) = replace(file, &text) {
+                eprintln!("truenas-sim: {}: {e}", file.display());
+            }
+        }
+    }
+}
+
+fn read_faults(file: &PathBuf) -> Result<Faults, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    Faults::read(&text).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// Writes a file so that a reader sees the old text or the new one.
+pub fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".new");
+    std::fs::write(&name, text)?;
+    std::fs::rename(&name, file)
+}

@@ -1,0 +1,39 @@
+//! A TrueNAS server's API, simulated: for tests, for demonstrations, and for people without a NAS.
+//!
+//! [`Server::start`] runs one in a thread of its own; `truenas-sim` is the same as a program. What it does and
+//! refuses is what the servers do (`reference/truenas-api.md`, whose sections the comments name).
+
+mod args;
+mod auth;
+mod calls;
+mod connection;
+mod errno;
+mod exports;
+mod failure;
+mod faults;
+mod http;
+mod hub;
+pub mod iscsi;
+mod jobs;
+mod limiter;
+mod methods;
+pub mod nas;
+pub mod options;
+mod params;
+mod query;
+pub mod rng;
+mod rpc;
+pub mod rules;
+mod seed;
+mod server;
+pub mod service;
+mod session;
+mod shape;
+mod system;
+mod tls;
+mod traffic;
+pub mod versions;
+pub mod zfs;
+
+pub use options::Options;
+pub use server::Server;

@@ -1,0 +1,99 @@
+//! The simulated NAS: everything that outlives a connection, and how it starts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::iscsi::Iscsi;
+use crate::options::Options;
+use crate::rng::Rng;
+use crate::rules::Rules;
+use crate::seed;
+use crate::service::Service;
+use crate::versions::{Line, Version};
+use crate::zfs::Zfs;
+
+/// Who calls, as far as methods care.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The line of the API that the connection's path chose.
+    pub line: Line,
+}
+
+pub struct Nas {
+    pub zfs: Zfs,
+    pub iscsi: Iscsi,
+    pub services: Vec<Service>,
+    /// Ids of API keys that were seen on an insecure transport.
+    pub revoked_keys: BTreeSet<u64>,
+    pub rules: Rules,
+    pub version: Version,
+    pub rng: Rng,
+    pub link_delay: Duration,
+    pub subsystems: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    zfs: Zfs,
+    iscsi: Iscsi,
+    services: Vec<Service>,
+    #[serde(default)]
+    revoked_keys: BTreeSet<u64>,
+}
+
+impl Nas {
+    pub fn start(options: &Options, rng: Rng) -> Result<Self, String> {
+        let mut nas = Self {
+            zfs: Zfs::default(),
+            iscsi: Iscsi::default(),
+            services: Vec::new(),
+            revoked_keys: BTreeSet::new(),
+            rules: Rules::without(&options.without),
+            version: options.api_version.clone(),
+            rng,
+            link_delay: Duration::from_millis(options.link_delay),
+            subsystems: options.subsystem.clone(),
+        };
+        seed::furnish(&mut nas, options)?;
+        if let Some(file) = options.state.as_deref().filter(|file| file.exists()) {
+            nas.load(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        }
+        Ok(nas)
+    }
+
+    pub fn saved(&self) -> Value {
+        json!({
+            "zfs": self.zfs,
+            "iscsi": self.iscsi,
+            "services": self.services,
+            "revoked_keys": self.revoked_keys,
+        })
+    }
+
+    /// What a file says replaces what the options made, table by table: a file may hold only, say,
+    /// `{"iscsi": {"sessions": […]}}`.
+    fn load(&mut self, file: &Path) -> Result<(), String> {
+        let text = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
+        let read: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        let mut whole = self.saved();
+        for (section, tables) in read.as_object().ok_or("not an object")? {
+            let known = whole
+                .get_mut(section)
+                .ok_or_else(|| format!("there is no section {section}"))?;
+            match (known.as_object_mut(), tables.as_object()) {
+                (Some(known), Some(tables)) => known.extend(tables.clone()),
+                _ => *known = tables.clone(),
+            }
+        }
+        let saved: Saved = serde_json::from_value(whole).map_err(|e| e.to_string())?;
+        self.zfs = saved.zfs;
+        self.iscsi = saved.iscsi;
+        self.services = saved.services;
+        self.revoked_keys = saved.revoked_keys;
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! The server's rules by name. Each can be switched off, so that a client's tests can show that they notice.
+
+use std::collections::BTreeSet;
+
+macro_rules! rules {
+    ($($rule:ident $name:literal $section:literal $what:literal,)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Rule { $($rule,)* }
+
+        impl Rule {
+            pub const ALL: &'static [Rule] = &[$(Rule::$rule,)*];
+
+            /// Name, section of truenas-api.md, and what the server does.
+            pub fn describe(self) -> (&'static str, &'static str, &'static str) {
+                match self { $(Rule::$rule => ($name, $section, $what),)* }
+            }
+        }
+    };
+}
+
+rules! {
+    CallLimit "call-limit" "1.4" "10 calls run, 10 wait, the next is refused with -32000",
+    MessageSize "message-size" "1.5" "8192 characters before login, 65536 after",
+    TextFrames "text-frames" "1.2" "a binary frame closes the connection with 1003",
+    NoBatch "no-batch" "1.2" "a batch is refused with -32700",
+    ArrayParams "array-params" "1.2" "params must be an array",
+    ClosedParams "closed-params" "5" "unknown fields and surplus parameters are refused",
+    TypedParams "typed-params" "5" "types, ranges, lengths and choices of parameters",
+    LoginFirst "login-first" "1.3" "methods before login answer 207",
+    Limiter "limiter" "2.6" "20 calls per method and address in 60 s without login",
+    LimiterTable "limiter-table" "2.6" "100 entries for the whole server",
+    LoginDelay "login-delay" "2.2" "a refused login answers after 1 to 2 s",
+    LoginUser "login-user" "2.2" "the user name must be the key's",
+    InsecureRevoke "insecure-revoke" "2.3" "a key used on an insecure transport is revoked",
+    SessionExpiry "session-expiry" "2.4" "a session ends after its lifetime",
+    IdleClose "idle-close" "1.7" "60 s of silence close the connection before 26",
+    OlderLine "older-line" "1.1" "an older major line lacks datasets, snapshots and services",
+    Removed "removed" "10" "methods a version does not have answer -32601",
+    FullName "full-name" "5.1" "dataset names need a pool and ZFS's characters and length",
+    Parent "parent" "5.1" "the parent must exist, be a filesystem and be unlocked",
+    UniqueDataset "unique-dataset" "5.1" "a dataset name exists once",
+    BlockMultiple "block-multiple" "5.1" "volsize is a multiple of volblocksize",
+    EightyPercent "eighty-percent" "5.1" "80 % of what is available unless force_size, sparse or not",
+    Space "space" "5.1" "a reservation beyond what is available is refused",
+    NoShrink "no-shrink" "5.1" "a zvol does not shrink",
+    HiddenDatasets "hidden-datasets" "4.3" "system and application datasets are not listed",
+    DropUserProperties "drop-user-properties" "versions 5" "the betas of 26.0.0 drop user properties at create",
+    Children "children" "5.1" "children block deletion",
+    Snapshots "snapshots" "5.1" "snapshots block deletion",
+    Clones "clones" "5.2" "clones block deletion",
+    Holds "holds" "5.2" "holds block deletion of a snapshot",
+    Openers "openers" "5.1" "an open zvol is busy",
+    Cascade "cascade" "5.1" "deleting a zvol deletes its extents, mappings and targets left empty first",
+    RenameForce "rename-force" "5.1" "rename needs force",
+    RenameKeepsExtent "rename-keeps-extent" "5.1" "rename leaves extents pointing to the old name",
+    MissingPath "missing-path" "4.4" "26 refuses a missing path in zfs.resource.query",
+    LinkDelay "link-delay" "6" "the link of a zvol appears after its creation",
+    ExtentDevice "extent-device" "5.4" "an extent needs its zvol's link",
+    ExtentName "extent-name" "5.4" "extent names are unique, also when flattened",
+    ExtentSerial "extent-serial" "5.4" "serials are unique and at most 20 characters",
+    ExtentInUse "extent-in-use" "5.4" "a zvol has one extent",
+    TargetName "target-name" "5.4" "target names have few characters and are unique",
+    LunRange "lun-range" "5.4" "0 to 16382",
+    LunUnique "lun-unique" "5.4" "a LUN is used once on a target",
+    ExtentMapped "extent-mapped" "5.4" "an extent is mapped once",
+    InUse "in-use" "5.4" "targets with sessions need force",
+    EmptyTarget "empty-target" "6" "a target without LUN is not exported",
+    SkipMissing "skip-missing" "6" "extents without device are left out of the export",
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    off: BTreeSet<Rule>,
+}
+
+impl Rules {
+    pub fn without(off: &[Rule]) -> Self {
+        Self {
+            off: off.iter().copied().collect(),
+        }
+    }
+
+    pub fn on(&self, rule: Rule) -> bool {
+        !self.off.contains(&rule)
+    }
+}
+
+/// For the command line.
+pub fn parse(name: &str) -> Result<Rule, String> {
+    let found = Rule::ALL.iter().find(|rule| rule.describe().0 == name);
+    found
+        .copied()
+        .ok_or_else(|| format!("there is no rule {name}; --list-rules names them"))
+}
+
+pub fn listing() -> String {
+    let line = |rule: &Rule| {
+        let (name, section, what) = rule.describe();
+        format!("{name:<22} §{section:<10} {what}\n")
+    };
+    Rule::ALL.iter().map(line).collect()
+}

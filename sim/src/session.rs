@@ -1,0 +1,110 @@
+//! One connection's state.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::errno;
+use crate::failure::Failure;
+use crate::hub::Hub;
+use crate::nas::Caller;
+use crate::rpc;
+use crate::rules::Rule;
+use crate::traffic::Direction;
+use crate::versions::Line;
+
+pub struct Peer {
+    pub ip: IpAddr,
+    pub tls: bool,
+    pub line: Line,
+}
+
+/// What goes to the socket.
+pub enum Out {
+    Text(String),
+    /// Close with a code and a reason.
+    Close(u16, &'static str),
+    /// Break the connection without a word.
+    Break,
+}
+
+pub struct Session {
+    pub hub: Rc<Hub>,
+    pub conn: u64,
+    pub peer: Peer,
+    /// When somebody logged in.
+    pub login: Cell<Option<Instant>>,
+    /// The token that this login spent: it dies with the session.
+    pub token: RefCell<Option<String>>,
+    pub legacy_jobs: Cell<bool>,
+    pub py_exceptions: Cell<bool>,
+    pub private_methods: Cell<bool>,
+    /// Calls that run or wait.
+    pub outstanding: Cell<usize>,
+    pub running: Semaphore,
+    pub active: Cell<Instant>,
+    out: UnboundedSender<Out>,
+}
+
+impl Session {
+    pub fn new(hub: Rc<Hub>, peer: Peer, out: UnboundedSender<Out>) -> Self {
+        Self {
+            conn: hub.next_connection(),
+            hub,
+            peer,
+            login: Cell::new(None),
+            token: RefCell::new(None),
+            legacy_jobs: Cell::new(true),
+            py_exceptions: Cell::new(false),
+            private_methods: Cell::new(false),
+            outstanding: Cell::new(0),
+            running: Semaphore::new(10),
+            active: Cell::new(Instant::now()),
+            out,
+        }
+    }
+
+    pub fn caller(&self) -> Caller {
+        Caller { line: self.peer.line }
+    }
+
+    pub fn logged_in(&self) -> bool {
+        self.login.get().is_some()
+    }
+
+    // truenas-api.md §2.4, §1.3
+    pub fn check_login(&self) -> Result<(), Failure> {
+        let lifetime = Duration::from_millis(self.hub.options.session_lifetime);
+        match self.login.get() {
+            None if self.hub.rules.on(Rule::LoginFirst) => {
+                Err(Failure::refused(errno::ENOTAUTHENTICATED, "Not authenticated"))
+            }
+            Some(at) if at.elapsed() >= lifetime && self.hub.rules.on(Rule::SessionExpiry) => {
+                Err(Failure::refused(errno::EACCES, "Session is expired"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn send(&self, out: Out) {
+        self.active.set(Instant::now());
+        // A connection that is gone needs no answer.
+        let _ = self.out.send(out);
+    }
+
+    pub fn answer(&self, id: &Value, outcome: &Result<Value, Failure>) {
+        let message = match outcome {
+            Ok(result) => rpc::result(id, result),
+            Err(failure) => rpc::error(id, failure),
+        };
+        self.hub
+            .traffic()
+            .record(Direction::Recv, self.conn, &message, None);
+        self.send(Out::Text(message.to_string()));
+    }
+}

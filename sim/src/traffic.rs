@@ -1,0 +1,62 @@
+//! The record of every message, one JSON object a line, as INTERFACES.md and check-wire want it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+pub struct Traffic {
+    start: Instant,
+    file: Option<File>,
+    /// Kept for tests, which ask the library.
+    lines: Option<Vec<Value>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Direction {
+    /// From the client to the server.
+    Send,
+    Recv,
+}
+
+impl Traffic {
+    pub fn start(file: Option<&Path>, keep: bool) -> io::Result<Self> {
+        let file = file.map(File::create).transpose()?;
+        Ok(Self {
+            start: Instant::now(),
+            file,
+            lines: keep.then(Vec::new),
+        })
+    }
+
+    /// The line is in the file before this returns: an answer goes out behind it.
+    pub fn record(&mut self, direction: Direction, conn: u64, message: &Value, fault: Option<usize>) {
+        if self.file.is_none() && self.lines.is_none() {
+            return;
+        }
+        let dir = match direction {
+            Direction::Send => "send",
+            Direction::Recv => "recv",
+        };
+        let t = self.start.elapsed().as_secs_f64();
+        let mut line = json!({"dir": dir, "conn": conn, "t": t, "msg": message});
+        if let (Some(fault), Some(object)) = (fault, line.as_object_mut()) {
+            object.insert("fault".into(), json!(fault));
+        }
+        if let Some(file) = &mut self.file {
+            if let Err(e) = file.write_all(format!("{line}\n").as_bytes()) {
+                eprintln!("truenas-sim: the traffic file can no longer be written: {e}");
+                self.file = None;
+            }
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.push(line);
+        }
+    }
+
+    pub fn lines(&self) -> Vec<Value> {
+        self.lines.clone().unwrap_or_default()
+    }
+}
