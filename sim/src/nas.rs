@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::iscsi::Iscsi;
 use crate::options::Options;
 use crate::rng::Rng;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::seed;
 use crate::service::Service;
 use crate::versions::{Line, Version};
@@ -47,15 +47,21 @@ struct Saved {
 
 impl Nas {
     pub fn start(options: &Options, rng: Rng) -> Result<Self, String> {
+        let rules = Rules::without(&options.without);
+        let delay = if rules.on(Rule::LinkDelay) {
+            options.link_delay
+        } else {
+            0
+        };
         let mut nas = Self {
             zfs: Zfs::default(),
             iscsi: Iscsi::default(),
             services: Vec::new(),
             revoked_keys: BTreeSet::new(),
-            rules: Rules::without(&options.without),
+            rules,
             version: options.api_version.clone(),
             rng,
-            link_delay: Duration::from_millis(options.link_delay),
+            link_delay: Duration::from_millis(delay),
             subsystems: options.subsystem.clone(),
         };
         seed::furnish(&mut nas, options)?;

@@ -16,7 +16,7 @@ pub enum Backend {
 
 /// A TrueNAS server's API, simulated.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "truenas-sim", version)]
+#[command(name = "truenas-sim", version, args_override_self = true)]
 pub struct Options {
     /// Address of the TLS listener; port 0 takes any
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]

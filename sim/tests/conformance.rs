@@ -33,8 +33,14 @@ fn record(version: &str) {
 
 fn session(client: &mut Client, version: &str) {
     assert_eq!(client.ok("core.ping", json!([])), "pong");
-    client.ok("core.set_options", json!([{"legacy_jobs": true, "py_exceptions": false}]));
-    assert_eq!(client.ok("system.version", json!([])), format!("TrueNAS-{version}"));
+    client.ok(
+        "core.set_options",
+        json!([{"legacy_jobs": true, "py_exceptions": false}]),
+    );
+    assert_eq!(
+        client.ok("system.version", json!([])),
+        format!("TrueNAS-{version}")
+    );
     assert_eq!(client.ok("system.version_short", json!([])), version);
     client.ok("system.host_id", json!([]));
     client.ok("auth.me", json!([]));
@@ -46,8 +52,14 @@ fn datasets(client: &mut Client) {
     client.ok("pool.dataset.query", json!([[["id", "=", TANK]], {"get": true}]));
     let extra = json!({"extra": {"properties": ["used", "available"], "retrieve_children": false}});
     client.ok("pool.dataset.query", json!([[["id", "=", TANK]], extra]));
-    client.ok("pool.dataset.query", json!([[], {"select": ["id", "name"], "order_by": ["-id"], "limit": 2}]));
-    client.ok("pool.dataset.query", json!([[["type", "=", "VOLUME"]], {"count": true}]));
+    client.ok(
+        "pool.dataset.query",
+        json!([[], {"select": ["id", "name"], "order_by": ["-id"], "limit": 2}]),
+    );
+    client.ok(
+        "pool.dataset.query",
+        json!([[["type", "=", "VOLUME"]], {"count": true}]),
+    );
     client.ok("pool.dataset.get_instance", json!([TANK]));
     client.zvol("vm-1-disk-0");
     let thick = json!({
@@ -55,9 +67,15 @@ fn datasets(client: &mut Client) {
         "comments": "ours", "compression": "LZ4", "user_properties": [{"key": "truenas:mark", "value": "1"}],
     });
     client.ok("pool.dataset.create", json!([thick]));
-    client.ok("pool.dataset.create", json!([{"name": format!("{TANK}/more"), "type": "FILESYSTEM"}]));
+    client.ok(
+        "pool.dataset.create",
+        json!([{"name": format!("{TANK}/more"), "type": "FILESYSTEM"}]),
+    );
     let update = json!({"volsize": 2 * GIB, "user_properties_update": [{"key": "a:b", "value": "c"}]});
-    client.ok("pool.dataset.update", json!([format!("{TANK}/vm-1-disk-0"), update]));
+    client.ok(
+        "pool.dataset.update",
+        json!([format!("{TANK}/vm-1-disk-0"), update]),
+    );
     let to = json!({"new_name": format!("{TANK}/more2"), "force": true});
     client.ok("pool.dataset.rename", json!([format!("{TANK}/more"), to]));
     let query = json!({
@@ -68,19 +86,31 @@ fn datasets(client: &mut Client) {
     client.ok("zfs.resource.query", json!([]));
     let nested = json!({"paths": ["tank"], "nest_results": true, "get_children": true, "get_source": true});
     client.ok("zfs.resource.query", json!([nested]));
-    client.ok("zfs.resource.query", json!([{"paths": [TANK], "properties": null}]));
+    client.ok(
+        "zfs.resource.query",
+        json!([{"paths": [TANK], "properties": null}]),
+    );
 }
 
 fn snapshots(client: &mut Client, version: &str) {
     let disk = format!("{TANK}/vm-1-disk-0");
     let snapshot = format!("{disk}@one");
     client.ok("pool.snapshot.create", json!([{"dataset": disk, "name": "one"}]));
-    client.ok("pool.snapshot.query", json!([[["dataset", "=", disk]], {"select": ["name"]}]));
-    client.ok("pool.snapshot.query", json!([[["id", "=", snapshot]], {"extra": {"holds": true}}]));
+    client.ok(
+        "pool.snapshot.query",
+        json!([[["dataset", "=", disk]], {"select": ["name"]}]),
+    );
+    client.ok(
+        "pool.snapshot.query",
+        json!([[["id", "=", snapshot]], {"extra": {"holds": true}}]),
+    );
     client.ok("pool.snapshot.hold", json!([snapshot]));
     client.ok("pool.snapshot.query", json!([[], {"extra": {"holds": true}}]));
     client.ok("pool.snapshot.release", json!([snapshot]));
-    client.ok("pool.snapshot.clone", json!([{"snapshot": snapshot, "dataset_dst": format!("{TANK}/copy")}]));
+    client.ok(
+        "pool.snapshot.clone",
+        json!([{"snapshot": snapshot, "dataset_dst": format!("{TANK}/copy")}]),
+    );
     client.ok("pool.dataset.delete", json!([format!("{TANK}/copy")]));
     client.ok("pool.snapshot.delete", json!([snapshot]));
     if version.starts_with("25") {
@@ -90,7 +120,10 @@ fn snapshots(client: &mut Client, version: &str) {
     let data = json!({"paths": [disk], "get_holds": true, "get_user_properties": true, "get_source": true});
     client.ok("zfs.resource.snapshot.query", json!([data]));
     client.ok("zfs.resource.snapshot.count", json!([{"paths": [disk]}]));
-    client.ok("zfs.resource.snapshot.destroy", json!([{"path": disk, "all_snapshots": true}]));
+    client.ok(
+        "zfs.resource.snapshot.destroy",
+        json!([{"path": disk, "all_snapshots": true}]),
+    );
     client.ok("zfs.resource.destroy", json!([{"path": format!("{TANK}/more2")}]));
 }
 
@@ -99,11 +132,17 @@ fn iscsi(client: &mut Client) {
     client.ok("iscsi.global.sessions", json!([]));
     for entity in ["portal", "initiator", "auth", "target", "extent", "targetextent"] {
         client.ok(&format!("iscsi.{entity}.query"), json!([]));
-        client.ok(&format!("iscsi.{entity}.query"), json!([[["id", "=", 1]], {"count": true}]));
+        client.ok(
+            &format!("iscsi.{entity}.query"),
+            json!([[["id", "=", 1]], {"count": true}]),
+        );
     }
     client.ok("iscsi.initiator.create", json!([{"comment": "all"}]));
     let groups = json!([{"portal": 1, "initiator": 1}]);
-    let target = client.ok("iscsi.target.create", json!([{"name": "other", "groups": groups}]));
+    let target = client.ok(
+        "iscsi.target.create",
+        json!([{"name": "other", "groups": groups}]),
+    );
     client.ok("iscsi.target.update", json!([target["id"], {"alias": "another"}]));
     let data = json!({"name": "vm-1-disk-0", "disk": format!("zvol/{TANK}/vm-1-disk-0"), "pblocksize": true});
     let extent = client.ok("iscsi.extent.create", json!([data]));
@@ -111,7 +150,10 @@ fn iscsi(client: &mut Client) {
     let data = json!({"target": target["id"], "extent": extent["id"]});
     let mapping = client.ok("iscsi.targetextent.create", json!([data]));
     client.ok("iscsi.targetextent.update", json!([mapping["id"], {"lunid": 9}]));
-    client.ok("iscsi.targetextent.query", json!([[["lunid", "=", 9]], {"get": true}]));
+    client.ok(
+        "iscsi.targetextent.query",
+        json!([[["lunid", "=", 9]], {"get": true}]),
+    );
     client.ok("iscsi.targetextent.delete", json!([mapping["id"], true]));
     client.ok("iscsi.extent.delete", json!([extent["id"], false, true]));
     client.ok("iscsi.target.delete", json!([target["id"], true]));
@@ -119,17 +161,26 @@ fn iscsi(client: &mut Client) {
 
 fn services(client: &mut Client) {
     client.ok("service.query", json!([[["service", "=", "iscsitarget"]]]));
-    let job = client.ok("service.control", json!(["RELOAD", "iscsitarget", {"silent": true}]));
+    let job = client.ok(
+        "service.control",
+        json!(["RELOAD", "iscsitarget", {"silent": true}]),
+    );
     let done = |rows: &Value| rows[0]["state"] == "SUCCESS";
     while !done(&client.ok("core.get_jobs", json!([[["id", "=", job]]]))) {}
     client.ok("core.job_wait", json!([job]));
     client.ok("core.set_options", json!([{"legacy_jobs": false}]));
-    assert_eq!(client.ok("service.control", json!(["START", "iscsitarget"])), true);
+    assert_eq!(
+        client.ok("service.control", json!(["START", "iscsitarget"])),
+        true
+    );
 }
 
 fn free(client: &mut Client, version: &str) {
     for disk in ["vm-1-disk-0", "vm-2-disk-0"] {
-        client.ok("pool.dataset.delete", json!([format!("{TANK}/{disk}"), {"recursive": false}]));
+        client.ok(
+            "pool.dataset.delete",
+            json!([format!("{TANK}/{disk}"), {"recursive": false}]),
+        );
     }
     client.ok("auth.logout", json!([]));
     if version.starts_with("25") {

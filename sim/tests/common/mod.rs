@@ -20,7 +20,15 @@ pub const GIB: u64 = 1 << 30;
 
 /// A server with the delays that only cost time made short.
 pub fn server(arguments: &[&str]) -> Server {
-    let own = ["--listen", "127.0.0.1:0", "--seed", "7", "--penalty", "1", "--plain"];
+    let own = [
+        "--listen",
+        "127.0.0.1:0",
+        "--seed",
+        "7",
+        "--penalty",
+        "1",
+        "--plain",
+    ];
     let all = own.iter().chain(arguments).copied();
     Server::start(Options::of(all).expect("options")).expect("server")
 }
@@ -72,7 +80,28 @@ impl Client {
 
     pub fn plain(server: &Server) -> Self {
         let stream = TcpStream::connect(server.plain.expect("a plain port")).expect("connection");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("timeout");
+        Self::over(Stream::Plain(stream), "/api/current").expect("handshake")
+    }
+
+    /// From another address of loopback, without TLS.
+    pub fn from(server: &Server, address: [u8; 4]) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("runtime");
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind((address, 0).into())?;
+            socket
+                .connect(server.plain.expect("a plain port"))
+                .await?
+                .into_std()
+        });
+        let stream = stream.expect("connection");
+        stream.set_nonblocking(false).expect("blocking");
         Self::over(Stream::Plain(stream), "/api/current").expect("handshake")
     }
 
@@ -150,7 +179,10 @@ impl Client {
         let error = self.error(method, params);
         assert_eq!(error["code"], -32602, "{error}");
         assert_eq!(error["message"], "Invalid params");
-        assert_eq!((&error["data"]["error"], &error["data"]["errname"]), (&json!(22), &json!("EINVAL")));
+        assert_eq!(
+            (&error["data"]["error"], &error["data"]["errname"]),
+            (&json!(22), &json!("EINVAL"))
+        );
         let extra = error["data"]["extra"].as_array().expect("extra");
         assert_eq!(extra.len(), 1, "{error}");
         serde_json::from_value(extra[0].clone()).expect("a triple")
@@ -159,13 +191,21 @@ impl Client {
     /// The errno and reason of a -32001.
     pub fn failed(&mut self, method: &str, params: Value) -> (i64, String) {
         let error = self.error(method, params);
-        assert_eq!((&error["code"], &error["message"]), (&json!(-32001), &json!("Method call error")), "{error}");
-        (error["data"]["error"].as_i64().expect("errno"), error["data"]["reason"].as_str().expect("reason").into())
+        assert_eq!(
+            (&error["code"], &error["message"]),
+            (&json!(-32001), &json!("Method call error")),
+            "{error}"
+        );
+        (
+            error["data"]["error"].as_i64().expect("errno"),
+            error["data"]["reason"].as_str().expect("reason").into(),
+        )
     }
 
     /// A thin volume of one GiB below the dataset.
     pub fn zvol(&mut self, name: &str) -> Value {
-        let data = json!({"name": format!("{TANK}/{name}"), "type": "VOLUME", "volsize": GIB, "sparse": true});
+        let data =
+            json!({"name": format!("{TANK}/{name}"), "type": "VOLUME", "volsize": GIB, "sparse": true});
         self.ok("pool.dataset.create", json!([data]))
     }
 
@@ -173,13 +213,18 @@ impl Client {
     pub fn extent(&mut self, name: &str) -> i64 {
         self.zvol(name);
         let data = json!({"name": name, "disk": format!("zvol/{TANK}/{name}")});
-        self.ok("iscsi.extent.create", json!([data]))["id"].as_i64().expect("id")
+        self.ok("iscsi.extent.create", json!([data]))["id"]
+            .as_i64()
+            .expect("id")
     }
 
     /// A volume with extent and mapping to target 1; the mapping.
     pub fn lun(&mut self, name: &str) -> Value {
         let extent = self.extent(name);
-        self.ok("iscsi.targetextent.create", json!([{"target": 1, "extent": extent}]))
+        self.ok(
+            "iscsi.targetextent.create",
+            json!([{"target": 1, "extent": extent}]),
+        )
     }
 }
 
@@ -198,8 +243,13 @@ pub fn tls(server: &Server, alpn: &[&[u8]]) -> StreamOwned<ClientConnection, Tcp
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let name = ServerName::try_from("localhost").expect("name");
     let stream = TcpStream::connect(server.address).expect("connection");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
-    StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("client"), stream)
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("timeout");
+    StreamOwned::new(
+        ClientConnection::new(Arc::new(config), name).expect("client"),
+        stream,
+    )
 }
 
 /// Takes the certificate whose SHA-256 the server announced.
@@ -247,4 +297,10 @@ impl ServerCertVerifier for Pinned {
             SignatureScheme::RSA_PKCS1_SHA256,
         ]
     }
+}
+
+/// Shows that a rule holds, and that it is this switch that turns it off.
+pub fn switched(rule: &str, holds: impl Fn(&[&str]) -> bool) {
+    assert!(holds(&[]), "{rule} holds");
+    assert!(!holds(&["--without", rule]), "{rule} can be switched off");
 }
