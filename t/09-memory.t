@@ -4,6 +4,7 @@ use Test::More;
 
 use lib 't/lib';
 use TestNode qw(section);
+use TestSim;
 use PVE::Storage::TrueNAS::Native;
 
 plan skip_all => 'the library was built without its self-test'
@@ -16,7 +17,12 @@ sub resident () {
 }
 
 my $section = section(api_port => 'none', map { ("x$_" => "y" x 100) } 1 .. 50);
+my $sim = TestSim->start(preload => 10);
+my $works = $sim->section();
 my %calls = (
+    'a list from the NAS' => sub {
+        PVE::Storage::TrueNAS::Native::list_images('nas1', $works, undef, undef)->@* == 10 or die 'no list';
+    },
     'a result' => sub {
         PVE::Storage::TrueNAS::Native::parse_volname('base-9-disk-0/vm-100-disk-0');
     },

@@ -132,15 +132,27 @@ sub on_update_hook ($class, $storeid, $changed, %secrets) {
 
 sub on_update_hook_full ($class, $storeid, $scfg, $changed, $delete, $secrets, @) {
     my @deleted = ($delete // [])->@*;
-    my %merged = (%$scfg, %$changed);
-    delete @merged{@deleted};
     my @forgotten = grep { !defined $secrets->{$_} } sort keys %$secrets;
+    my %readable = _readable($scfg, $secrets);
+    my %merged = (%$scfg, %$changed, %readable);
+    delete @merged{ @deleted, grep { !defined $merged{$_} } keys %merged };
 
     my $update = _native('on_update_hook', 'on_update');
     my $elsewhere = $update->($storeid, \%merged, $changed, \@deleted, $secrets, \@forgotten);
-    delete $changed->@{@$elsewhere};
-    delete $scfg->@{@$elsewhere};
+    delete $changed->@{ grep { !defined $scfg->{$_} } @$elsewhere };
+    $changed->{$_} = $readable{$_} // '' for keys %readable;    # an empty value is not written
     return;
+}
+
+# A secret that stands in storage.cfg stays there, with its new value: other nodes may still run a version that reads it
+# only there.
+sub _readable ($scfg, $secrets) {
+    my %readable;
+    for my $key (keys %$secrets) {
+        my $bare = $key =~ s/^tn_//r;
+        $readable{$_} = $secrets->{$key} for grep { defined $scfg->{$_} } ($bare, "tn_$bare");
+    }
+    return %readable;
 }
 
 sub on_delete_hook ($class, $storeid, $scfg, @) {
