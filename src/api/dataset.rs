@@ -61,6 +61,21 @@ pub fn exactly(names: &[&str]) -> Request<Vec<Resource>> {
     query(names, &ALL, false)
 }
 
+/// Every dataset of the pool that is a clone, with the snapshot that it was made from.
+pub fn clones_in_pool_of(name: &str) -> Request<Vec<(String, String)>> {
+    let pool = name.split('/').next().unwrap_or(name);
+    let params =
+        json!([{"paths": [pool], "properties": ["origin"], "get_source": false, "get_children": true}]);
+    Request::reading(Call::read("zfs.resource.query", params), |answer| {
+        let rows: Vec<WireResource> = answer.decode()?;
+        Ok(rows
+            .into_iter()
+            .map(Resource::from)
+            .filter_map(|row| Some((row.name, row.origin?)))
+            .collect())
+    })
+}
+
 fn query(names: &[&str], properties: &[&str], children: bool) -> Request<Vec<Resource>> {
     let params = json!([{
         "paths": names,

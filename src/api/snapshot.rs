@@ -21,44 +21,22 @@ pub fn names_of(dataset: &str) -> Request<Vec<Named>> {
     Request::of(Call::read("pool.snapshot.query", params))
 }
 
-/// What keeps a snapshot from being destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Detail {
+pub struct Held {
     pub name: String,
     #[serde(default)]
-    pub holds: Option<BTreeMap<String, Value>>,
-    #[serde(default)]
-    pub properties: BTreeMap<String, Property>,
+    holds: Option<BTreeMap<String, Value>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Property {
-    #[serde(default)]
-    rawvalue: Option<String>,
-}
-
-impl Detail {
+impl Held {
     pub fn is_held(&self) -> bool {
         self.holds.as_ref().is_some_and(|holds| !holds.is_empty())
     }
-
-    /// Full names of the datasets that were cloned from it.
-    pub fn clones(&self) -> Vec<String> {
-        let raw = self
-            .properties
-            .get("clones")
-            .and_then(|clones| clones.rawvalue.as_deref())
-            .unwrap_or("");
-        raw.split(',')
-            .filter(|name| !name.is_empty() && *name != "-")
-            .map(str::to_owned)
-            .collect()
-    }
 }
 
-/// A single equality on `id` is served fast.
-pub fn detail(name: &str) -> Request<Vec<Detail>> {
-    let options = json!({"extra": {"holds": true, "properties": ["clones"]}});
+/// Whether holds keep the snapshot. A single equality on `id` is served fast.
+pub fn holds(name: &str) -> Request<Vec<Held>> {
+    let options = json!({"extra": {"holds": true}, "select": ["id", "name", "holds"]});
     Request::of(Call::read(
         "pool.snapshot.query",
         json!([[["id", "=", name]], options]),

@@ -48,15 +48,18 @@ impl<'a> Fields<'a> {
             None => Ok(default),
             Some("1" | "yes" | "on" | "true") => Ok(true),
             Some("0" | "no" | "off" | "false") => Ok(false),
-            Some(other) => Err(Error::invalid(format!("{key}: '{other}' is neither 1 nor 0"))),
+            Some(other) => Err(Error::invalid(format!("{key}: '{other}' is neither 1 nor 0"))
+                .advice("use 1 for yes, 0 for no")),
         }
     }
 
     pub fn number<T: FromStr>(&self, key: &str) -> Result<Option<T>> {
         self.text(key)
             .map(|text| {
-                text.parse()
-                    .map_err(|_| Error::invalid(format!("{key}: '{text}' is not a number in range")))
+                text.parse().map_err(|_| {
+                    Error::invalid(format!("{key}: '{text}' is not a number in range"))
+                        .advice("give a number, without unit")
+                })
             })
             .transpose()
     }

@@ -247,7 +247,8 @@ fn volume_names(fields: &Fields<'_>) -> Result<VolumeNames> {
         Some("plain") => Ok(VolumeNames::Plain),
         Some(other) => Err(Error::invalid(format!(
             "tn_volume_names: '{other}' is neither plain nor transport"
-        ))),
+        ))
+        .advice("use transport, which is the default, or plain")),
     }
 }
 
@@ -262,7 +263,8 @@ fn transport(fields: &Fields<'_>) -> Result<Transport> {
         }),
         Some(other) => Err(Error::invalid(format!(
             "transport_mode: '{other}' is neither iscsi nor nvme-tcp"
-        ))),
+        ))
+        .advice("use iscsi")),
     }
 }
 

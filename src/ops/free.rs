@@ -6,7 +6,7 @@ use super::alloc::destroy;
 use super::look::{Look, Owner, owner};
 use super::{FREE_CLOSURE, UNDER_LOCK, api, on};
 use crate::api::dataset::{self, Resource};
-use crate::api::snapshot::{self, Detail, Named};
+use crate::api::snapshot::{self, Held, Named};
 use crate::api::{Answers, Api, Flight, Lane, Ticket, done_or_found};
 use crate::config::Config;
 use crate::deadline::Deadline;
@@ -152,20 +152,22 @@ fn may_be_freed(config: &Config, zvol: &ZvolName, resource: &Resource, exports: 
 
 /// Clones and holds keep a volume; nothing is changed when there are any.
 fn nothing_depends_on(resource: &Resource, snapshots: &[Named], api: &mut Api) -> Result<()> {
-    let mut flight = Flight::default();
-    let tickets: Vec<_> = snapshots
-        .iter()
-        .map(|named| flight.add(snapshot::detail(&named.name)))
-        .collect();
-    if tickets.is_empty() {
+    if snapshots.is_empty() {
         return Ok(());
     }
+    let mut flight = Flight::default();
+    let clones = flight.add(dataset::clones_in_pool_of(&resource.name));
+    let tickets: Vec<_> = snapshots
+        .iter()
+        .map(|named| flight.add(snapshot::holds(&named.name)))
+        .collect();
     let mut answers = api.send(flight)?;
-    let mut details: Vec<Detail> = Vec::new();
-    for ticket in tickets {
-        details.extend(answers.take(ticket)?);
-    }
-    let clones: Vec<String> = details.iter().flat_map(Detail::clones).collect();
+    let of_ours = |origin: &str| origin.split('@').next() == Some(resource.name.as_str());
+    let clones = answers
+        .take(clones)?
+        .into_iter()
+        .filter(|(_, origin)| of_ours(origin));
+    let clones: Vec<String> = clones.map(|(name, _)| name).collect();
     if !clones.is_empty() {
         return Err(Error::new(
             Kind::InUse,
@@ -173,11 +175,16 @@ fn nothing_depends_on(resource: &Resource, snapshots: &[Named], api: &mut Api) -
         )
         .advice("free those volumes first"));
     }
-    let held: Vec<&str> = details
-        .iter()
-        .filter(|detail| detail.is_held())
-        .map(|detail| detail.name.as_str())
-        .collect();
+    let mut held = Vec::new();
+    for ticket in tickets {
+        held.extend(
+            answers
+                .take(ticket)?
+                .into_iter()
+                .filter(Held::is_held)
+                .map(|row| row.name),
+        );
+    }
     if held.is_empty() {
         return Ok(());
     }

@@ -191,6 +191,10 @@ pub fn from_websocket(cause: tungstenite::Error, what: &str) -> Error {
 
 /// Our own errors (time-out, interrupted) travel through `io::Error`.
 pub fn from_io(cause: io::Error, what: &str) -> Error {
+    // TrueNAS' nginx and middleware end connections without TLS close_notify.
+    if cause.kind() == io::ErrorKind::UnexpectedEof {
+        return closed(None);
+    }
     match cause.downcast::<Error>() {
         Ok(ours) => Error {
             cause: format!("{what}: {}", ours.cause),

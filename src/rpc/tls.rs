@@ -192,7 +192,8 @@ fn reason(error: &rustls::Error) -> String {
         return error.to_string();
     };
     match why {
-        Why::UnknownIssuer => {
+        // `Other`: a trusted authority has the name of the issuer, but another key.
+        Why::UnknownIssuer | Why::BadSignature | Why::Other(_) => {
             "it is signed by an authority that this node does not trust (or by itself)".into()
         }
         Why::Expired | Why::ExpiredContext { .. } => "it has expired".into(),
@@ -201,6 +202,7 @@ fn reason(error: &rustls::Error) -> String {
         Why::ApplicationVerificationFailure => {
             "its fingerprint is none of those in tn_tls_fingerprint".into()
         }
-        other => other.to_string(),
+        // webpki's own names for algorithms and encodings that it does not take.
+        other => format!("it cannot be verified ({other})"),
     }
 }

@@ -12,9 +12,10 @@ use crate::transport::Plan;
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
-/// The server's udev makes the zvol's link within moments; seconds under load.
+/// The server's udev makes the zvol's link within moments; seconds under load. Nothing announces it.
 const LINK_WAIT: Duration = Duration::from_secs(15);
-const LINK_RETRY: Duration = Duration::from_millis(100);
+const LINK_RETRY_FIRST: Duration = Duration::from_millis(25);
+const LINK_RETRY_LAST: Duration = Duration::from_millis(400);
 /// Each attempt takes another number; more than this many collisions is no coincidence.
 const LUN_ATTEMPTS: usize = 8;
 
@@ -27,17 +28,27 @@ pub fn publish(
     nonce: &str,
 ) -> Result<Plan> {
     let target = view.target()?.id;
+    // Before the call: the server may answer with an error after it made the extent (truenas-api §6.2).
+    let disk = disk(&view.dataset, zvol);
+    undo.push(format!("extent of {disk}"), take_back(disk, nonce));
     let extent = extent(view, api, zvol, &plan, nonce)?;
-    let id = extent.id;
-    undo.push(format!("extent {id} ({})", extent.name), move |api| {
-        unpublish(api, &[id])
-    });
-    let number = map(api, target, id, plan.number)?;
+    let number = map(api, target, extent.id, plan.number)?;
     Ok(Plan {
         number,
         volname: volname::with_lun(zvol, number),
         ..plan
     })
+}
+
+/// Deletes the extents that this call made, and their mappings with them.
+fn take_back(disk: String, nonce: &str) -> impl FnOnce(&mut Api) -> Result<()> + 'static {
+    let ours = comment(nonce);
+    move |api| {
+        let extents = api.ask(iscsi::extents_of_disk(&disk))?;
+        let made = extents.iter().filter(|extent| extent.comment == ours);
+        let ids: Vec<u64> = made.map(|extent| extent.id).collect();
+        unpublish(api, &ids)
+    }
 }
 
 fn extent(view: &View, api: &mut Api, zvol: &ZvolName, plan: &Plan, nonce: &str) -> Result<Extent> {
@@ -56,11 +67,13 @@ fn extent(view: &View, api: &mut Api, zvol: &ZvolName, plan: &Plan, nonce: &str)
 
 fn create_extent(api: &mut Api, name: &str, disk: &str, nonce: &str) -> Result<Extent> {
     let link_deadline = api.deadline().at_most(LINK_WAIT);
+    let mut pause = LINK_RETRY_FIRST;
     loop {
         let request = iscsi::create_extent(name, disk, &comment(nonce));
         match done_or_found(api, request, |api| our_extent(api, disk, nonce)) {
             Err(error) if iscsi::zvol_link_missing(&error) && !link_deadline.expired() => {
-                poll::pause(LINK_RETRY, link_deadline)?;
+                poll::pause(pause, link_deadline)?;
+                pause = (pause * 2).min(LINK_RETRY_LAST);
             }
             done => return done,
         }

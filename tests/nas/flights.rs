@@ -1,0 +1,78 @@
+//! Round trips, counted from the simulator's traffic: a flight begins with a request that is sent when no flight
+//! is open, or after an answer to a request of the current flight was received.
+
+use std::collections::HashSet;
+
+use pve_storage_truenas::ops;
+use serde_json::Value;
+
+use crate::support::Nas;
+
+fn counts(message: &Value) -> bool {
+    let method = message["method"].as_str().unwrap_or_default();
+    !method.starts_with("auth.") && method != "core.set_options"
+}
+
+fn flights(traffic: &[Value]) -> usize {
+    let mut count = 0;
+    let mut open: HashSet<String> = HashSet::new();
+    let mut answered = true;
+    for line in traffic {
+        let message = &line["msg"];
+        let id = format!("{} {}", line["conn"], message["id"]);
+        if line["dir"] == "send" {
+            if counts(message) {
+                if answered {
+                    count += 1;
+                    open.clear();
+                    answered = false;
+                }
+                open.insert(id);
+            }
+        } else if open.contains(&id) {
+            answered = true;
+        }
+    }
+    count
+}
+
+fn during<T>(nas: &Nas, work: impl FnOnce() -> T) -> (T, usize) {
+    let before = nas.server.traffic().len();
+    let result = work();
+    (result, flights(&nas.server.traffic()[before..]))
+}
+
+#[test]
+fn every_verb_keeps_to_its_round_trips() {
+    // The link of a new zvol is there at once: waiting for it does not count.
+    let nas = Nas::start(&["--latency", "50", "--link-delay", "0", "--preload", "20"]);
+    let config = nas.config();
+    nas.alloc("99", "1024");
+    let (_, list) = during(&nas, || nas.list());
+    let (_, status) = during(&nas, || ops::status(&config).unwrap());
+    let (volname, alloc) = during(&nas, || nas.alloc("100", "1024"));
+    let (_, size) = during(&nas, || ops::volume_size_info(&config, &volname, None).unwrap());
+    let (_, resize) = during(&nas, || {
+        ops::volume_resize(&config, &volname, "2097152", false, None).unwrap()
+    });
+    let (token, free) = during(&nas, || {
+        ops::free_image(&config, &volname, false, None).unwrap().unwrap()
+    });
+    let (_, closure) = during(&nas, || ops::free_image_finish(&config, &token).unwrap());
+    let (_, activate) = during(&nas, || ops::activate_storage(&config).unwrap());
+    let (_, warm) = during(&nas, || {
+        assert!(ops::check_connection(&config).unwrap());
+        ops::activate_storage(&config).unwrap();
+    });
+    let (_, path) = during(&nas, || ops::path(&nas.storeid, &volname, None).unwrap());
+    println!(
+        "flights: list {list} status {status} alloc {alloc} size {size} resize {resize} free {free}+{closure} \
+         activate {activate} warm {warm} path {path}"
+    );
+    assert_eq!((list, status, size, path), (1, 1, 1, 0));
+    assert!(
+        alloc <= 5 && resize <= 2 && free <= 4 && closure <= 3,
+        "{alloc} {resize} {free} {closure}"
+    );
+    assert!(activate <= 1 && warm <= 1, "{activate} {warm}");
+}

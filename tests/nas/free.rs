@@ -1,0 +1,142 @@
+use pve_storage_truenas::error::Kind;
+use pve_storage_truenas::ops;
+use serde_json::json;
+
+use crate::support::{DATASET, Nas};
+
+#[test]
+fn free_removes_everything_but_the_weight_volume_and_the_target_lives() {
+    let nas = Nas::new();
+    let volname = nas.alloc("100", "1024");
+    nas.free(&volname).unwrap();
+    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
+    assert_eq!(
+        nas.by_hand("iscsi.target.query", json!([]))
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn the_name_is_free_again_before_the_closure_ran() {
+    let nas = Nas::new();
+    let config = nas.config();
+    let volname = nas.alloc("100", "1024");
+    let token = ops::free_image(&config, &volname, false, None).unwrap().unwrap();
+    assert!(nas.names().is_empty());
+    let again = nas.alloc("100", "1024");
+    assert!(again.starts_with("vol-vm-100-disk-0-"), "{again}");
+    ops::free_image_finish(&config, &token).unwrap();
+    assert_eq!(nas.names(), [again]);
+}
+
+#[test]
+fn a_missing_volume_is_freed_already() {
+    let nas = Nas::new();
+    nas.free("vm-100-disk-0").unwrap();
+    let volname = nas.alloc("100", "1024");
+    nas.free(&volname).unwrap();
+    nas.free(&volname).unwrap();
+}
+
+#[test]
+fn an_interrupted_free_is_finished_by_name() {
+    let nas = Nas::new();
+    let volname = nas.alloc("100", "1024");
+    ops::free_image(&nas.config(), &volname, false, None)
+        .unwrap()
+        .unwrap();
+    nas.free(&volname).unwrap();
+    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
+}
+
+#[test]
+fn clones_and_holds_refuse_by_name_and_nothing_is_changed() {
+    let nas = Nas::new();
+    let volname = nas.alloc("100", "1024");
+    let zvol = format!("{DATASET}/vm-100-disk-0");
+    nas.by_hand("pool.snapshot.create", json!([{"dataset": zvol, "name": "base"}]));
+    nas.by_hand(
+        "pool.snapshot.clone",
+        json!([{"snapshot": format!("{zvol}@base"), "dataset_dst": "tank/elsewhere"}]),
+    );
+    let before = nas.inventory();
+    let error = nas.free(&volname).unwrap_err();
+    assert_eq!(error.kind, Kind::InUse);
+    assert!(error.to_string().contains("tank/elsewhere"), "{error}");
+    nas.by_hand("pool.dataset.delete", json!(["tank/elsewhere"]));
+    nas.by_hand("pool.snapshot.hold", json!([format!("{zvol}@base")]));
+    let error = nas.free(&volname).unwrap_err();
+    assert!(error.to_string().contains("vm-100-disk-0@base"), "{error}");
+    assert_eq!(nas.names(), [volname.clone()]);
+    nas.by_hand("pool.snapshot.release", json!([format!("{zvol}@base")]));
+    nas.free(&volname).unwrap();
+    assert!(before.len() > nas.inventory().len());
+    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
+}
+
+#[test]
+fn the_weight_volume_is_never_freed() {
+    let nas = Nas::new();
+    nas.alloc("100", "1024");
+    let error = nas.free("vol-pve-plugin-weight-lun0").unwrap_err();
+    assert!(
+        error.to_string().contains("keeps the iSCSI target alive"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_volume_of_another_storage_or_cluster_is_refused_by_name() {
+    let nas = Nas::new();
+    let volname = nas.alloc("100", "1024");
+    let stranger = pve_storage_truenas::config::Config::parse("stranger", &nas.section()).unwrap();
+    let error = ops::free_image(&stranger, &volname, false, None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("belongs to storage '{}'", nas.storeid)),
+        "{error}"
+    );
+    let cluster =
+        json!([{"key": "pve-storage-truenas:cluster", "value": "11111111-2222-4333-8444-555555555555"}]);
+    nas.by_hand(
+        "pool.dataset.update",
+        json!([format!("{DATASET}/vm-100-disk-0"), {"user_properties_update": cluster}]),
+    );
+    let error = nas.free(&volname).unwrap_err();
+    assert!(error.to_string().contains("another cluster (11111111"), "{error}");
+    assert_eq!(nas.inventory().len(), 6);
+}
+
+#[test]
+fn a_volume_without_mark_that_another_target_exports_is_refused() {
+    let nas = Nas::start(&[
+        "--target",
+        crate::support::TARGET,
+        "--target",
+        "iqn.2005-10.org.freenas.ctl:proxmox2",
+    ]);
+    let full = format!("{DATASET}/vm-9-disk-0");
+    nas.by_hand(
+        "pool.dataset.create",
+        json!([{"name": full, "type": "VOLUME", "volsize": 1 << 20}]),
+    );
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let extent = nas.by_hand(
+        "iscsi.extent.create",
+        json!([{"name": "theirs", "type": "DISK", "disk": format!("zvol/{full}")}]),
+    );
+    nas.by_hand(
+        "iscsi.targetextent.create",
+        json!([{"target": 2, "extent": extent["id"], "lunid": 1}]),
+    );
+    assert!(nas.names().is_empty());
+    let error = nas.free("vm-9-disk-0").unwrap_err();
+    assert!(
+        error.to_string().contains("exported by another target"),
+        "{error}"
+    );
+}

@@ -1,0 +1,93 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use pve_storage_truenas::config::{Config, Raw};
+use pve_storage_truenas::ops::{self, OtherStorage};
+
+use crate::support::{DATASET, Nas, node};
+
+fn without_key(nas: &Nas) -> (Raw, Raw) {
+    let mut section = nas.section();
+    let key = section.remove("api_key").unwrap();
+    section.remove("tn_api_user");
+    (section, Raw::from([("api_key".to_owned(), key)]))
+}
+
+fn secret_file(nas: &Nas) -> std::path::PathBuf {
+    node()
+        .join("etc-pve/priv/storage")
+        .join(format!("{}.truenas", nas.storeid))
+}
+
+#[test]
+fn add_proves_the_storage_stores_the_key_privately_and_learns_its_user() {
+    let nas = Nas::new();
+    let (section, secrets) = without_key(&nas);
+    assert!(
+        ops::on_add(&nas.storeid, &section, &secrets, &[])
+            .unwrap()
+            .is_empty()
+    );
+    let file = secret_file(&nas);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&file).unwrap().contains(nas.server.api_user()));
+    ops::status(&Config::parse(&nas.storeid, &section).unwrap()).unwrap();
+    ops::on_delete(&nas.storeid, &section).unwrap();
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_key_in_the_section_is_named_so_that_it_is_not_written() {
+    let nas = Nas::new();
+    assert_eq!(
+        ops::on_add(&nas.storeid, &nas.section(), &Raw::new(), &[]).unwrap(),
+        ["api_key"]
+    );
+    assert!(secret_file(&nas).exists());
+}
+
+#[test]
+fn a_wrong_key_is_not_stored() {
+    let nas = Nas::new();
+    let (section, secrets) = without_key(&nas);
+    let wrong = Raw::from([("api_key".to_owned(), "1-wrong".to_owned())]);
+    let error = ops::on_add(&nas.storeid, &section, &wrong, &[]).unwrap_err();
+    assert!(error.to_string().contains("refused the API key"), "{error}");
+    assert!(!error.to_string().contains("1-wrong"));
+    assert!(!secret_file(&nas).exists());
+    ops::on_add(&nas.storeid, &section, &secrets, &[]).unwrap();
+    let before = fs::read(secret_file(&nas)).unwrap();
+    ops::on_update(&nas.storeid, &section, &Raw::new(), &[], &wrong, &[]).unwrap_err();
+    assert_eq!(fs::read(secret_file(&nas)).unwrap(), before);
+}
+
+#[test]
+fn a_storage_on_a_dataset_in_use_is_refused_also_by_another_name_of_the_nas() {
+    let nas = Nas::new();
+    let (section, secrets) = without_key(&nas);
+    let host = section.get("api_host").unwrap().clone();
+    let other = OtherStorage {
+        storeid: "first".into(),
+        host,
+        dataset: DATASET.into(),
+    };
+    let error = ops::on_add(&nas.storeid, &section, &secrets, &[other]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("storage 'first' already uses dataset 'tank/proxmox'"),
+        "{error}"
+    );
+    assert!(!secret_file(&nas).exists());
+}
+
+#[test]
+fn updates_that_do_not_touch_the_connection_need_no_nas() {
+    let nas = Nas::new();
+    let (section, secrets) = without_key(&nas);
+    ops::on_add(&nas.storeid, &section, &secrets, &[]).unwrap();
+    let storeid = nas.storeid.clone();
+    drop(nas);
+    let changed = Raw::from([("tn_sparse".to_owned(), "0".to_owned())]);
+    ops::on_update(&storeid, &section, &changed, &[], &Raw::new(), &[]).unwrap();
+}

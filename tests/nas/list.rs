@@ -1,0 +1,89 @@
+use pve_storage_truenas::error::Kind;
+use pve_storage_truenas::ops;
+use serde_json::json;
+
+use crate::support::{DATASET, Nas};
+
+fn zvol(nas: &Nas, name: &str) {
+    let full = format!("{DATASET}/{name}");
+    nas.by_hand(
+        "pool.dataset.create",
+        json!([{"name": full, "type": "VOLUME", "volsize": 1 << 20, "sparse": true}]),
+    );
+}
+
+#[test]
+fn the_weight_volume_doomed_zvols_and_grandchildren_are_hidden() {
+    let nas = Nas::new();
+    nas.alloc("100", "1024");
+    zvol(&nas, "del-42-vm-100-disk-9");
+    zvol(&nas, "holiday-photos");
+    nas.by_hand(
+        "pool.dataset.create",
+        json!([{"name": format!("{DATASET}/sub"), "type": "FILESYSTEM"}]),
+    );
+    zvol(&nas, "sub/vm-100-disk-8");
+    assert_eq!(nas.names().len(), 1, "{:?}", nas.names());
+}
+
+#[test]
+fn volumes_of_1_x_are_listed_by_their_present_lun_or_plainly() {
+    let nas = Nas::new();
+    nas.alloc("1", "1024");
+    zvol(&nas, "vm-200-disk-0");
+    zvol(&nas, "vm-200-disk-1");
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let extent = nas.by_hand(
+        "iscsi.extent.create",
+        json!([{"name": "vm-200-disk-0-1690000000", "type": "DISK", "disk": format!("zvol/{DATASET}/vm-200-disk-0")}]),
+    );
+    nas.by_hand(
+        "iscsi.targetextent.create",
+        json!([{"target": 1, "extent": extent["id"], "lunid": 77}]),
+    );
+    let names = nas.names();
+    assert!(names.contains(&"vol-vm-200-disk-0-lun77".to_owned()), "{names:?}");
+    assert!(names.contains(&"vm-200-disk-1".to_owned()), "{names:?}");
+}
+
+#[test]
+fn filters_are_the_guest_or_the_list_of_ids() {
+    let nas = Nas::new();
+    let one = nas.alloc("100", "1024");
+    let two = nas.alloc("101", "1024");
+    let config = nas.config();
+    let of_guest = ops::list_images(&config, Some("101"), None).unwrap();
+    assert_eq!(of_guest.iter().map(|image| image.vmid).collect::<Vec<_>>(), [101]);
+    let wanted = [format!("{}:{one}", nas.storeid)];
+    let of_list = ops::list_images(&config, Some("101"), Some(&wanted)).unwrap();
+    assert_eq!(of_list[0].volid, wanted[0]);
+    assert_eq!(of_list.len(), 1);
+    assert!(ops::list_images(&config, None, Some(&[])).unwrap().is_empty());
+    assert!(of_guest[0].volid.ends_with(&two));
+    assert!(of_guest[0].ctime > 1_600_000_000 && of_guest[0].size == 1 << 20);
+}
+
+#[test]
+fn a_locked_or_missing_dataset_is_an_error_and_never_an_empty_list() {
+    let nas = Nas::new();
+    let missing = ops::list_images(&nas.config_with(&[("dataset", "tank/nothing")]), None, None).unwrap_err();
+    assert_eq!(missing.kind, Kind::NotFound);
+    assert!(
+        missing
+            .to_string()
+            .contains("dataset 'tank/nothing' does not exist"),
+        "{missing}"
+    );
+    zvol(&nas, "vm-1-disk-0");
+    let on_zvol = nas.config_with(&[("dataset", "tank/proxmox/vm-1-disk-0")]);
+    let error = ops::list_images(&on_zvol, None, None).unwrap_err();
+    assert!(error.to_string().contains("is a zvol"), "{error}");
+}
+
+#[test]
+fn another_storage_of_the_cluster_on_the_dataset_does_not_see_our_volumes() {
+    let nas = Nas::new();
+    nas.alloc("100", "1024");
+    let stranger = pve_storage_truenas::config::Config::parse("stranger", &nas.section()).unwrap();
+    assert!(ops::list_images(&stranger, None, None).unwrap().is_empty());
+}

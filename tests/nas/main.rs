@@ -1,0 +1,21 @@
+//! The verbs against the simulator, through real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+mod alloc;
+mod faults;
+mod flights;
+mod free;
+mod hooks;
+mod list;
+mod lying_server;
+mod refusals;
+mod resize;
+mod status;
+mod support;

@@ -1,0 +1,252 @@
+//! A simulated NAS of one's own, and a storage that uses it.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pve_storage_truenas::config::{Config, Raw};
+use pve_storage_truenas::ops::{self, Image};
+use serde_json::Value;
+use truenas_sim::{Options, Server};
+
+pub const DATASET: &str = "tank/proxmox";
+pub const TARGET: &str = "iqn.2005-10.org.freenas.ctl:proxmox";
+
+static COUNT: AtomicU32 = AtomicU32::new(1);
+
+/// /run and /etc/pve of this test process.
+pub fn node() -> &'static Path {
+    static NODE: OnceLock<PathBuf> = OnceLock::new();
+    NODE.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("node.{}", std::process::id()));
+        let _left_by_an_earlier_process_of_this_id = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("etc-pve")).unwrap();
+        // SAFETY: the first thing a test does; nothing reads the environment meanwhile.
+        #[expect(
+            unsafe_code,
+            reason = "the re-rooting of test builds is an environment variable"
+        )]
+        unsafe {
+            std::env::set_var("PVETRUENAS_NODE", &folder);
+            std::env::set_var("PVETRUENAS_ETC_PVE", folder.join("etc-pve"));
+        }
+        folder
+    })
+}
+
+pub struct Nas {
+    pub server: Server,
+    pub storeid: String,
+    host: Ipv4Addr,
+}
+
+impl Nas {
+    pub fn start(arguments: &[&str]) -> Self {
+        node();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Logins are counted by address of the NAS: each has its own.
+        let [high, low] = u16::try_from(std::process::id() % 65_000).unwrap().to_be_bytes();
+        let host = Ipv4Addr::new(127, high, low, u8::try_from(number).unwrap());
+        let listen = format!("{host}:0");
+        let fixed = ["--listen", &listen, "--penalty", "5", "--seed", "1"];
+        let options = Options::of(fixed.into_iter().chain(arguments.iter().copied())).unwrap();
+        Self {
+            server: Server::start(options).unwrap(),
+            storeid: format!("nas{number}"),
+            host,
+        }
+    }
+
+    /// Flags only: a server of the default version.
+    pub fn new() -> Self {
+        Self::start(&[])
+    }
+
+    /// The section as an administrator would write it, the key included.
+    pub fn section(&self) -> Raw {
+        [
+            ("api_host", self.host.to_string()),
+            ("api_port", self.server.port().to_string()),
+            ("api_key", self.server.api_key().to_owned()),
+            ("tn_api_user", self.server.api_user().to_owned()),
+            ("tn_tls_fingerprint", self.fingerprint()),
+            ("dataset", DATASET.to_owned()),
+            ("target_iqn", TARGET.to_owned()),
+            ("discovery_portal", "127.0.0.1:3260".to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    pub fn fingerprint(&self) -> String {
+        self.server
+            .announcement()
+            .split_whitespace()
+            .last()
+            .unwrap()
+            .to_owned()
+    }
+
+    pub fn config(&self) -> Config {
+        self.config_with(&[])
+    }
+
+    pub fn config_with(&self, changes: &[(&str, &str)]) -> Config {
+        let mut section = self.section();
+        for (key, value) in changes {
+            section.insert((*key).to_owned(), (*value).to_owned());
+        }
+        Config::parse(&self.storeid, &section).unwrap()
+    }
+
+    pub fn alloc(&self, vmid: &str, kib: &str) -> String {
+        ops::alloc_image(&self.config(), vmid, "raw", None, kib).unwrap()
+    }
+
+    pub fn list(&self) -> Vec<Image> {
+        ops::list_images(&self.config(), None, None).unwrap()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let prefix = format!("{}:", self.storeid);
+        self.list()
+            .into_iter()
+            .map(|image| image.volid.trim_start_matches(&prefix).to_owned())
+            .collect()
+    }
+
+    /// Frees as PVE does: the closure after the lock.
+    pub fn free(&self, volname: &str) -> pve_storage_truenas::error::Result<()> {
+        let config = self.config();
+        match ops::free_image(&config, volname, false, None)? {
+            Some(token) => ops::free_image_finish(&config, &token),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls the API as somebody else would.
+    pub fn by_hand(&self, method: &str, params: Value) -> Value {
+        crate::support::raw::call(self, method, params)
+    }
+
+    pub fn url(&self) -> (Ipv4Addr, u16) {
+        (self.host, self.server.port())
+    }
+
+    /// What the NAS holds: names of zvols, extents and LUNs, in order.
+    pub fn inventory(&self) -> Vec<String> {
+        let zvols = self.by_hand(
+            "pool.dataset.query",
+            serde_json::json!([[["type", "=", "VOLUME"]], {}]),
+        );
+        let extents = self.by_hand("iscsi.extent.query", serde_json::json!([]));
+        let mappings = self.by_hand("iscsi.targetextent.query", serde_json::json!([]));
+        let mut found: Vec<String> = Vec::new();
+        let rows = |value: &Value| value.as_array().unwrap().clone();
+        found.extend(
+            rows(&zvols)
+                .iter()
+                .map(|row| format!("zvol {}", row["id"].as_str().unwrap())),
+        );
+        found.extend(
+            rows(&extents)
+                .iter()
+                .map(|row| format!("extent {}", row["disk"].as_str().unwrap())),
+        );
+        found.extend(
+            rows(&mappings)
+                .iter()
+                .map(|row| format!("mapping of extent {}", row["extent"])),
+        );
+        found.sort();
+        found.dedup();
+        found
+    }
+}
+
+pub mod raw {
+    //! A client that shares no line with the plugin's.
+
+    use std::net::TcpStream;
+    use std::sync::Arc;
+
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+    use serde_json::{Value, json};
+    use tungstenite::{Message, WebSocket};
+
+    use super::Nas;
+
+    type Socket = WebSocket<StreamOwned<ClientConnection, TcpStream>>;
+
+    pub fn call(nas: &Nas, method: &str, params: Value) -> Value {
+        let (host, port) = nas.url();
+        let tcp = TcpStream::connect((host, port)).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody))
+            .with_no_client_auth();
+        let name = ServerName::from(std::net::IpAddr::from(host));
+        let tls = StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), tcp);
+        let (mut socket, _) = tungstenite::client(format!("wss://{host}:{port}/api/current"), tls).unwrap();
+        let login = json!([{"mechanism": "API_KEY_PLAIN", "username": nas.server.api_user(),
+            "api_key": nas.server.api_key()}]);
+        assert_eq!(
+            exchange(&mut socket, "auth.login_ex", login)["response_type"],
+            "SUCCESS"
+        );
+        exchange(&mut socket, method, params)
+    }
+
+    fn exchange(socket: &mut Socket, method: &str, params: Value) -> Value {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        socket.send(Message::text(request.to_string())).unwrap();
+        let reply: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+        assert!(reply.get("error").is_none(), "{method}: {reply}");
+        reply["result"].clone()
+    }
+
+    #[derive(Debug)]
+    struct Anybody;
+
+    impl ServerCertVerifier for Anybody {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            rustls::crypto::ring::default_provider()
+                .signature_verification_algorithms
+                .supported_schemes()
+        }
+    }
+}
