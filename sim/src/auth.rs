@@ -95,10 +95,6 @@ impl Tokens {
             .remove(token)
             .is_some_and(|(from, until)| from == ip && Instant::now() < until)
     }
-
-    pub fn forget(&mut self, token: &str) {
-        self.0.remove(token);
-    }
 }
 
 enum Verdict {
@@ -212,7 +208,7 @@ fn me_entry(session: &Session) -> Value {
         "pw_uid": 950, "pw_gid": 950, "grouplist": [544, 950], "sid": null, "source": "LOCAL", "local": true,
         "attributes": {}, "two_factor_config": {"secret_configured": false},
         "privilege": {
-            "roles": {"$set": ["FULL_ADMIN"]}, "allowlist": [{"method": "*", "resource": "*"}],
+            "roles": {"$set": session.hub.roles.names()}, "allowlist": [{"method": "*", "resource": "*"}],
             "web_shell": true, "webui_access": true,
         },
         "account_attributes": ["LOCAL", "API_KEY"],

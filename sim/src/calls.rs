@@ -33,11 +33,14 @@ pub fn start(session: &Rc<Session>, request: Request, fault: Option<Fault>) {
         return reply(session, request.id.as_ref(), &Err(Failure::TooMany));
     }
     session.outstanding.set(session.outstanding.get() + 1);
-    let session = Rc::clone(session);
-    spawn_local(async move {
-        call(&session, method, request, fault).await;
-        session.outstanding.set(session.outstanding.get() - 1);
+    let own = Rc::clone(session);
+    let task = spawn_local(async move {
+        call(&own, method, request, fault).await;
+        own.outstanding.set(own.outstanding.get() - 1);
     });
+    let mut tasks = session.tasks.borrow_mut();
+    tasks.retain(|task| !task.is_finished());
+    tasks.push(task.abort_handle());
 }
 
 fn reply(session: &Session, id: Option<&Value>, outcome: &Outcome) {
@@ -77,7 +80,7 @@ async fn strike(session: &Session, id: Option<&Value>, fault: &Fault) {
         Do::Error => reply(session, id, &Err(fault.failure())),
         Do::Close => session.send(Out::Break),
         Do::Restart => session.hub.restart(),
-        Do::Hang => std::future::pending().await,
+        Do::Hang => session.closed().await,
     }
 }
 
@@ -129,7 +132,13 @@ async fn race(session: &Session, request: &Request) -> Outcome {
 async fn admit(session: &Session, method: &Method) -> Result<(), Failure> {
     let hub = &session.hub;
     if !method.before_login(session.peer.line) {
-        return session.check_login();
+        session.check_login()?;
+        let allowed = hub.roles.allow(method.name) || !hub.rules.on(Rule::Roles);
+        return if allowed {
+            Ok(())
+        } else {
+            Err(Failure::refused(errno::EACCES, "Not authorized"))
+        };
     }
     if session.logged_in() || method.name == "core.set_options" {
         return Ok(());

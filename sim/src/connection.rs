@@ -65,11 +65,12 @@ where
     end(&session, &writer.abort_handle());
 }
 
-/// Calls in progress go on: before 27 nothing is known to cancel them (truenas-api.md §1.4).
+/// The newest servers cancel what is still running for a connection that is gone; of the others nothing is known, and
+/// their calls go on (truenas-api.md §1.4). Jobs always go on.
 fn end(session: &Session, writer: &AbortHandle) {
     writer.abort();
-    if let Some(token) = session.token.take() {
-        session.hub.tokens.borrow_mut().forget(&token);
+    if session.hub.version.line >= Line::V27 && session.hub.rules.on(Rule::CancelOnClose) {
+        session.tasks.borrow().iter().for_each(AbortHandle::abort);
     }
 }
 

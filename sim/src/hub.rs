@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::spawn_local;
 
 use crate::auth::{Key, Tokens};
 use crate::exports;
@@ -15,6 +17,7 @@ use crate::limiter::Limiter;
 use crate::nas::Nas;
 use crate::options::Options;
 use crate::rng::Rng;
+use crate::roles::Roles;
 use crate::rules::Rules;
 use crate::traffic::Traffic;
 use crate::versions::Version;
@@ -24,6 +27,7 @@ pub struct Hub {
     pub version: Version,
     pub rules: Rules,
     pub key: Key,
+    pub roles: Rc<Roles>,
     nas: Arc<Mutex<Nas>>,
     traffic: Arc<Mutex<Traffic>>,
     pub faults: RefCell<Faults>,
@@ -57,6 +61,7 @@ impl Hub {
             version: options.api_version.clone(),
             rules: Rules::without(&options.without),
             key: shared.key,
+            roles: Rc::new(Roles::of(&options.role)),
             nas: shared.nas,
             traffic: shared.traffic,
             faults: RefCell::new(faults),
@@ -112,7 +117,22 @@ impl Hub {
         Duration::from_millis(real * self.options.penalty / 100)
     }
 
-    pub fn write_exports(&self) {
+    /// The reload after a change: it may lag behind the tables (truenas-api.md §6.2, §9.7).
+    pub fn write_exports(self: &Rc<Self>) {
+        if self.options.exports.is_none() {
+            return;
+        }
+        if self.options.reload_delay == 0 {
+            return self.reload();
+        }
+        let hub = Rc::clone(self);
+        spawn_local(async move {
+            tokio::time::sleep(Duration::from_millis(hub.options.reload_delay)).await;
+            hub.reload();
+        });
+    }
+
+    fn reload(&self) {
         if let Some(file) = &self.options.exports {
             let text = exports::of(&self.nas()).to_string();
             if let Err(e) = replace(file, &text) {

@@ -127,7 +127,7 @@ pub async fn start(
     session.hub.jobs.borrow().outcome(id).flatten().ok_or_else(lost)?
 }
 
-async fn work(hub: &Hub, method: &Method, params: &[Value], caller: &Caller) -> Result<Value, Failure> {
+async fn work(hub: &Rc<Hub>, method: &Method, params: &[Value], caller: &Caller) -> Result<Value, Failure> {
     tokio::time::sleep(WORK).await;
     match method.work {
         Work::Job(work) => {

@@ -22,6 +22,7 @@ pub mod options;
 mod params;
 mod query;
 pub mod rng;
+mod roles;
 mod rpc;
 pub mod rules;
 mod seed;

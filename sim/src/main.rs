@@ -29,7 +29,10 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<(), String> {
     let given = options.api_key.is_some() || options.api_key_file.is_some();
-    let server = Server::start(options)?;
+    let server = Server::start(Options {
+        remember: false,
+        ..options
+    })?;
     if !given {
         eprintln!("hint: user {}, API key {}", server.api_user(), server.api_key());
     }

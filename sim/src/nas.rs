@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use crate::iscsi::Iscsi;
 use crate::options::Options;
 use crate::rng::Rng;
+use crate::roles::Roles;
 use crate::rules::{Rule, Rules};
 use crate::seed;
 use crate::service::Service;
@@ -21,6 +23,7 @@ use crate::zfs::Zfs;
 pub struct Caller {
     /// The line of the API that the connection's path chose.
     pub line: Line,
+    pub roles: Rc<Roles>,
 }
 
 pub struct Nas {

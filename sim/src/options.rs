@@ -110,6 +110,21 @@ pub struct Options {
     /// Check a mapping when its call arrives and insert it when the call ends
     #[arg(long, hide = true)]
     pub lun_race: bool,
+    /// Milliseconds until a change shows in the exports file
+    #[arg(long, hide = true, value_name = "MS", default_value_t = 0)]
+    pub reload_delay: u64,
+    /// Roles of the API key's user
+    #[arg(long, hide = true, value_name = "ROLE", default_value = "FULL_ADMIN")]
+    pub role: Vec<String>,
+    /// Keep the traffic in memory for [`crate::Server::traffic`]; a program that runs for days does not
+    #[clap(skip = true)]
+    pub remember: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::parse_from(["truenas-sim"])
+    }
 }
 
 impl Options {

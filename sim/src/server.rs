@@ -48,8 +48,8 @@ impl Server {
         let mut rng = Rng::new(options.seed.unwrap_or_else(random_seed));
         let tls = Tls::new(&options.tls)?;
         let key = Key::of(&options, &mut rng)?;
-        let traffic =
-            Traffic::start(options.traffic.as_deref(), true).map_err(|e| format!("--traffic: {e}"))?;
+        let traffic = Traffic::start(options.traffic.as_deref(), options.remember)
+            .map_err(|e| format!("--traffic: {e}"))?;
         let nas = Nas::start(&options, rng.clone())?;
         let shared = Shared {
             nas: Arc::new(Mutex::new(nas)),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
 
 use crate::errno;
 use crate::failure::Failure;
@@ -39,14 +40,13 @@ pub struct Session {
     pub peer: Peer,
     /// When somebody logged in.
     pub login: Cell<Option<Instant>>,
-    /// The token that this login spent: it dies with the session.
-    pub token: RefCell<Option<String>>,
     pub legacy_jobs: Cell<bool>,
     pub py_exceptions: Cell<bool>,
     pub private_methods: Cell<bool>,
     /// Calls that run or wait.
     pub outstanding: Cell<usize>,
     pub running: Semaphore,
+    pub tasks: RefCell<Vec<AbortHandle>>,
     pub active: Cell<Instant>,
     out: UnboundedSender<Out>,
 }
@@ -58,19 +58,22 @@ impl Session {
             hub,
             peer,
             login: Cell::new(None),
-            token: RefCell::new(None),
             legacy_jobs: Cell::new(true),
             py_exceptions: Cell::new(false),
             private_methods: Cell::new(false),
             outstanding: Cell::new(0),
             running: Semaphore::new(10),
+            tasks: RefCell::default(),
             active: Cell::new(Instant::now()),
             out,
         }
     }
 
     pub fn caller(&self) -> Caller {
-        Caller { line: self.peer.line }
+        Caller {
+            line: self.peer.line,
+            roles: Rc::clone(&self.hub.roles),
+        }
     }
 
     pub fn logged_in(&self) -> bool {
@@ -95,6 +98,11 @@ impl Session {
         self.active.set(Instant::now());
         // A connection that is gone needs no answer.
         let _ = self.out.send(out);
+    }
+
+    /// Until the connection is gone.
+    pub async fn closed(&self) {
+        self.out.closed().await;
     }
 
     pub fn answer(&self, id: &Value, outcome: &Result<Value, Failure>) {

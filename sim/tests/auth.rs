@@ -1,5 +1,8 @@
 //! Logins, keys and the limiter (truenas-api.md §2).
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod common;
 
 use std::time::{Duration, Instant};
@@ -220,4 +223,36 @@ fn s10_ping_needs_a_login_before_25_10() {
     let server = server(&["--api-version", "25.04.2"]);
     let mut client = Client::connect(&server);
     assert_eq!(client.failed("core.ping", json!([])).0, 207);
+}
+
+#[test]
+fn s2_8_a_method_needs_its_role() {
+    switched("roles", |extra| {
+        let server = server(
+            &[
+                &["--role", "SHARING_ISCSI_EXTENT_WRITE", "--role", "DATASET_READ"],
+                extra,
+            ]
+            .concat(),
+        );
+        let mut client = Client::logged_in(&server);
+        client.ok("iscsi.extent.query", json!([]));
+        client.ok("pool.dataset.query", json!([]));
+        client.ok("system.version", json!([]));
+        let answer = client.call("pool.dataset.delete", json!(["tank/x"]));
+        answer["error"]["data"]["reason"] == "[EACCES] Not authorized"
+    });
+}
+
+#[test]
+fn s2_8_secrets_are_masked_for_readers() {
+    switched("secrets", |extra| {
+        let file = std::env::temp_dir().join(format!("truenas-sim-secrets-{}", std::process::id()));
+        std::fs::write(&file, "pve:secretsecret1\n").expect("file");
+        let name = file.to_str().expect("name");
+        let reader = &["--chap-file", name, "--role", "SHARING_ISCSI_AUTH_READ"];
+        let server = server(&[reader, extra].concat());
+        let mut client = Client::logged_in(&server);
+        client.ok("iscsi.auth.query", json!([]))[0]["secret"] == "********"
+    });
 }

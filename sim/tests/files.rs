@@ -1,5 +1,8 @@
 //! Traffic, faults, exports and state: the simulator's own formats, and what they record of the server.
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod common;
 
 use std::path::PathBuf;

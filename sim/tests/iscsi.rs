@@ -1,5 +1,8 @@
 //! Extents, targets and mappings (truenas-api.md §5.4, §6).
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod common;
 
 use common::{Client, TANK, server, switched};

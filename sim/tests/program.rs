@@ -1,5 +1,8 @@
 //! The program: its first line, its key file, its end.
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 

@@ -1,5 +1,8 @@
 //! Filters, options and the types of parameters (truenas-api.md §4, §5).
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod common;
 
 use common::{Client, TANK, server, switched};

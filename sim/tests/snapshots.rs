@@ -1,5 +1,8 @@
 //! Snapshots, clones and holds (truenas-api.md §5.2, §4.5).
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod common;
 
 use common::{Client, TANK, server, switched};

@@ -1,5 +1,8 @@
 //! Frames, limits and connections (truenas-api.md §1).
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod common;
 
 use std::io::{Read, Write};
@@ -313,4 +316,19 @@ fn s1_9_options_before_login_ignore_unknown_keys_and_cost_nothing() {
             json!({"legacy_jobs": false, "private_methods": false, "py_exceptions": false})
         );
     }
+}
+
+#[test]
+fn s1_4_27_cancels_what_runs_when_the_connection_ends() {
+    switched("cancel-on-close", |extra| {
+        let server = server(&[&["--api-version", "27.0.0", "--latency", "150"], extra].concat());
+        let mut client = Client::logged_in(&server);
+        client.send(
+            "pool.dataset.create",
+            json!([{"name": "tank/late", "type": "FILESYSTEM"}]),
+        );
+        drop(client);
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        !server.nas(|nas| nas.zfs.datasets.contains_key("tank/late"))
+    });
 }

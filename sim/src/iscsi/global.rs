@@ -8,6 +8,7 @@ use crate::args::{Args, Fields};
 use crate::failure::Failure;
 use crate::nas::{Caller, Nas};
 use crate::query;
+use crate::rules::Rule;
 use crate::versions::Line;
 
 pub fn rows<'a, T: Serialize + 'a>(table: impl Iterator<Item = &'a T>) -> Vec<Value> {
@@ -63,12 +64,18 @@ pub fn initiators(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Val
 }
 
 pub fn auths(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
-    query::answer(
-        rows(nas.iscsi.auths.values()),
-        args.at(0),
-        args.at(1),
-        caller.line,
-    )
+    let mut rows = rows(nas.iscsi.auths.values());
+    // truenas-api.md §2.8
+    if !caller.roles.has("SHARING_ISCSI_AUTH_WRITE") && nas.rules.on(Rule::Secrets) {
+        let secrets = rows
+            .iter_mut()
+            .filter_map(Value::as_object_mut)
+            .flat_map(|row| row.iter_mut());
+        for (_, value) in secrets.filter(|(name, _)| matches!(name.as_str(), "secret" | "peersecret")) {
+            *value = json!("********");
+        }
+    }
+    query::answer(rows, args.at(0), args.at(1), caller.line)
 }
 
 pub fn create_initiator(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failure> {

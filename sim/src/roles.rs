@@ -1,0 +1,89 @@
+//! Which role a method needs (truenas-api.md §2.8).
+
+use std::collections::BTreeSet;
+
+/// The roles of the key's user, with those that they include.
+#[derive(Debug, Clone, Default)]
+pub struct Roles {
+    all: bool,
+    held: BTreeSet<String>,
+}
+
+/// Methods with roles of their own; the other CRUD methods take them from a prefix.
+const SPECIAL: &[(&str, &[&str])] = &[
+    ("pool.dataset.delete", &["DATASET_DELETE"]),
+    ("pool.snapshot.delete", &["SNAPSHOT_DELETE"]),
+    ("pool.snapshot.clone", &["SNAPSHOT_WRITE", "DATASET_WRITE"]),
+    ("zfs.resource.snapshot.query", &["SNAPSHOT_READ"]),
+    ("zfs.resource.snapshot.count", &["SNAPSHOT_READ"]),
+    ("zfs.resource.snapshot.destroy", &["SNAPSHOT_DELETE"]),
+    (
+        "service.control",
+        &[
+            "SERVICE_WRITE",
+            "SHARING_ISCSI_WRITE",
+            "SHARING_NVME_TARGET_WRITE",
+        ],
+    ),
+];
+
+const PREFIXES: &[(&str, &str)] = &[
+    ("pool.dataset.", "DATASET"),
+    ("pool.snapshot.", "SNAPSHOT"),
+    ("zfs.snapshot.", "SNAPSHOT"),
+    ("pool.", "POOL"),
+    ("zfs.resource.", "ZFS_RESOURCE"),
+    ("iscsi.global.", "SHARING_ISCSI_GLOBAL"),
+    ("iscsi.portal.", "SHARING_ISCSI_PORTAL"),
+    ("iscsi.initiator.", "SHARING_ISCSI_INITIATOR"),
+    ("iscsi.auth.", "SHARING_ISCSI_AUTH"),
+    ("iscsi.target.", "SHARING_ISCSI_TARGET"),
+    ("iscsi.extent.", "SHARING_ISCSI_EXTENT"),
+    ("iscsi.targetextent.", "SHARING_ISCSI_TARGETEXTENT"),
+    ("service.", "SERVICE"),
+];
+
+const READS: &[&str] = &["query", "get_instance", "config", "sessions"];
+
+impl Roles {
+    pub fn of(names: &[String]) -> Self {
+        let writes = names.iter().filter_map(|name| name.strip_suffix("_WRITE"));
+        let included = writes.map(|stem| format!("{stem}_READ"));
+        Self {
+            all: names.iter().any(|name| name == "FULL_ADMIN"),
+            held: names.iter().cloned().chain(included).collect(),
+        }
+    }
+
+    pub fn names(&self) -> Vec<&str> {
+        let all = if self.all { Some("FULL_ADMIN") } else { None };
+        all.into_iter()
+            .chain(
+                self.held
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|name| *name != "FULL_ADMIN"),
+            )
+            .collect()
+    }
+
+    pub fn has(&self, role: &str) -> bool {
+        self.all || self.held.contains(role)
+    }
+
+    pub fn allow(&self, method: &str) -> bool {
+        if let Some((_, roles)) = SPECIAL.iter().find(|(name, _)| *name == method) {
+            return roles.iter().any(|role| self.has(role));
+        }
+        match PREFIXES.iter().find(|(prefix, _)| method.starts_with(prefix)) {
+            Some((prefix, stem)) => {
+                let read = method
+                    .strip_prefix(prefix)
+                    .is_some_and(|verb| READS.contains(&verb));
+                self.has(&format!("{stem}_{}", if read { "READ" } else { "WRITE" }))
+            }
+            // auth.*, core.*, system.version: any session
+            None => true,
+        }
+    }
+}
