@@ -6,7 +6,14 @@ use v5.36;
 
 use JSON::PP qw(decode_json);
 
+use PVE::Storage::TrueNAS::Native;
+use Test::More;
+
 use TestNode qw(root node_folder write_cfg untaint);
+
+# A library for real nodes would write to /run and /etc/pve of this machine.
+plan skip_all => 'the library was built without the feature fake-node'
+    if !PVE::Storage::TrueNAS::Native->can('selftest');
 
 my $KEY = '1-' . 'TestKey8' x 8;
 my $count = 0;
@@ -81,8 +88,10 @@ sub configure ($self, $storeid, %given) {
 # LUNs that initiators would see, without the one that keeps the target visible: number => size.
 sub luns ($self) {
     my $exports = _decoded("$self->{folder}/exports.json");
-    return { map { $_->{lun} => $_->{size} }
-            grep { $_->{lun} != 0 } map { $_->{luns}->@* } $exports->{iscsi}->@* };
+    return {
+        map { $_->{lun} => $_->{size} }
+        grep { $_->{lun} != 0 } map { $_->{luns}->@* } $exports->{iscsi}->@*
+    };
 }
 
 # Names of the methods called since the last time, without logins.
