@@ -1,5 +1,7 @@
 //! `zfs.resource.query` to look, `pool.dataset.*` to change.
 
+mod older;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
@@ -61,19 +63,9 @@ pub fn exactly(names: &[&str]) -> Request<Vec<Resource>> {
     query(names, &ALL, false)
 }
 
-/// Every dataset of the pool that is a clone, with the snapshot that it was made from.
-pub fn clones_in_pool_of(name: &str) -> Request<Vec<(String, String)>> {
-    let pool = name.split('/').next().unwrap_or(name);
-    let params =
-        json!([{"paths": [pool], "properties": ["origin"], "get_source": false, "get_children": true}]);
-    Request::reading(Call::read("zfs.resource.query", params), |answer| {
-        let rows: Vec<WireResource> = answer.decode()?;
-        Ok(rows
-            .into_iter()
-            .map(Resource::from)
-            .filter_map(|row| Some((row.name, row.origin?)))
-            .collect())
-    })
+/// Every dataset of the pool, to see which ones are clones.
+pub fn origins_in_pool_of(name: &str) -> Request<Vec<Resource>> {
+    query(&[name.split('/').next().unwrap_or(name)], &["origin"], true)
 }
 
 fn query(names: &[&str], properties: &[&str], children: bool) -> Request<Vec<Resource>> {
@@ -85,13 +77,26 @@ fn query(names: &[&str], properties: &[&str], children: bool) -> Request<Vec<Res
         "nest_results": false,
         "get_children": children,
     }]);
-    Request::reading(Call::read("zfs.resource.query", params), |answer| {
-        Ok(answer
-            .decode::<Vec<WireResource>>()?
-            .into_iter()
-            .map(Resource::from)
-            .collect())
-    })
+    Request::reading(Call::read("zfs.resource.query", params), resources)
+        .or_older(older_query(names, properties, children), older::resources)
+}
+
+/// 25.04 has no `zfs.resource.query`; one equality on `id` is what it answers without walking every pool.
+fn older_query(names: &[&str], properties: &[&str], children: bool) -> Call {
+    let filter = match names {
+        [only] => json!(["id", "=", only]),
+        several => json!(["id", "in", several]),
+    };
+    let extra = json!({"properties": properties, "retrieve_children": children});
+    Call::read("pool.dataset.query", json!([[filter], {"extra": extra}]))
+}
+
+fn resources(answer: &Answer) -> Result<Vec<Resource>> {
+    Ok(answer
+        .decode::<Vec<WireResource>>()?
+        .into_iter()
+        .map(Resource::from)
+        .collect())
 }
 
 #[derive(Deserialize)]

@@ -18,23 +18,38 @@ use crate::rpc::{Answer, Call, Rpc, Session};
 use crate::sys::poll;
 
 /// A call and how its answer is read.
-pub struct Request<T> {
+struct Variant<T> {
     call: Call,
     read: fn(&Answer) -> Result<T>,
 }
 
+/// What to ask, and how servers want to be asked that do not have the method.
+pub struct Request<T> {
+    newest: Variant<T>,
+    older: Option<Variant<T>>,
+}
+
 impl<T> Request<T> {
     fn reading(call: Call, read: fn(&Answer) -> Result<T>) -> Self {
-        Self { call, read }
+        Self {
+            newest: Variant { call, read },
+            older: None,
+        }
+    }
+
+    fn or_older(mut self, call: Call, read: fn(&Answer) -> Result<T>) -> Self {
+        self.older = Some(Variant { call, read });
+        self
     }
 }
 
 impl<T: DeserializeOwned> Request<T> {
     fn of(call: Call) -> Self {
-        Self {
-            call,
-            read: Answer::decode::<T>,
-        }
+        Self::reading(call, Answer::decode::<T>)
+    }
+
+    fn or_older_of(self, call: Call) -> Self {
+        self.or_older(call, Answer::decode::<T>)
     }
 }
 
@@ -42,34 +57,46 @@ impl<T: DeserializeOwned> Request<T> {
 pub struct Ticket<T> {
     index: usize,
     read: fn(&Answer) -> Result<T>,
+    read_older: Option<fn(&Answer) -> Result<T>>,
 }
 
 /// Calls that do not depend on each other and go out together.
 #[derive(Default)]
 pub struct Flight {
-    calls: Vec<Call>,
+    calls: Vec<(Call, Option<Call>)>,
 }
 
 impl Flight {
     pub fn add<T>(&mut self, request: Request<T>) -> Ticket<T> {
-        self.calls.push(request.call);
+        let (older, read_older) = request.older.map(|older| (older.call, older.read)).unzip();
+        self.calls.push((request.newest.call, older));
         Ticket {
             index: self.calls.len() - 1,
-            read: request.read,
+            read: request.newest.read,
+            read_older,
         }
     }
 }
 
+struct Received {
+    answer: Result<Answer>,
+    older: bool,
+}
+
 pub struct Answers {
-    answers: Vec<Option<Result<Answer>>>,
+    received: Vec<Option<Received>>,
 }
 
 impl Answers {
     /// The text of the answer is given up as soon as it is read.
     pub fn take<T>(&mut self, ticket: Ticket<T>) -> Result<T> {
-        let answer = self.answers.get_mut(ticket.index).and_then(Option::take);
-        let answer = answer.unwrap_or_else(|| Err(Error::new(Kind::Internal, "an answer was read twice")))?;
-        (ticket.read)(&answer)
+        let received = self.received.get_mut(ticket.index).and_then(Option::take);
+        let received = received.ok_or_else(|| Error::new(Kind::Internal, "an answer was read twice"))?;
+        let read = ticket
+            .read_older
+            .filter(|_| received.older)
+            .unwrap_or(ticket.read);
+        read(&received.answer?)
     }
 }
 
@@ -109,10 +136,30 @@ impl Api {
         }
     }
 
+    /// Sends all calls of a flight together; those that the server does not have go out once more in its own words.
     pub fn send(&mut self, flight: Flight) -> Result<Answers> {
-        let answers = self.session.flight(&flight.calls, self.deadline)?;
+        let calls: Vec<Call> = flight.calls.iter().map(|(newest, _)| newest.clone()).collect();
+        let answers = self.session.flight(&calls, self.deadline)?;
+        let mut received: Vec<Received> = answers
+            .into_iter()
+            .map(|answer| Received { answer, older: false })
+            .collect();
+        let unknown =
+            |received: &Received| matches!(&received.answer, Err(error) if error.kind == Kind::NoMethod);
+        let (slots, again): (Vec<&mut Received>, Vec<Call>) = received
+            .iter_mut()
+            .zip(flight.calls)
+            .filter(|(received, _)| unknown(received))
+            .filter_map(|(slot, (_, older))| Some((slot, older?)))
+            .unzip();
+        if !again.is_empty() {
+            let answers = self.session.flight(&again, self.deadline)?;
+            for (slot, answer) in slots.into_iter().zip(answers) {
+                *slot = Received { answer, older: true };
+            }
+        }
         Ok(Answers {
-            answers: answers.into_iter().map(Some).collect(),
+            received: received.into_iter().map(Some).collect(),
         })
     }
 

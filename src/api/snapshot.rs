@@ -1,4 +1,4 @@
-//! `pool.snapshot.*` (25.10 and later).
+//! `pool.snapshot.*`, called `zfs.snapshot.*` before 25.10.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ pub struct Named {
 /// (truenas-api §4.5).
 pub fn names_of(dataset: &str) -> Request<Vec<Named>> {
     let params = json!([[["dataset", "=", dataset]], {"select": ["name"]}]);
-    Request::of(Call::read("pool.snapshot.query", params))
+    Request::of(Call::read("pool.snapshot.query", params.clone()))
+        .or_older_of(Call::read("zfs.snapshot.query", params))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

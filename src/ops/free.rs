@@ -156,18 +156,21 @@ fn nothing_depends_on(resource: &Resource, snapshots: &[Named], api: &mut Api) -
         return Ok(());
     }
     let mut flight = Flight::default();
-    let clones = flight.add(dataset::clones_in_pool_of(&resource.name));
+    let clones = flight.add(dataset::origins_in_pool_of(&resource.name));
     let tickets: Vec<_> = snapshots
         .iter()
         .map(|named| flight.add(snapshot::holds(&named.name)))
         .collect();
     let mut answers = api.send(flight)?;
-    let of_ours = |origin: &str| origin.split('@').next() == Some(resource.name.as_str());
-    let clones = answers
+    let of_ours = |row: &Resource| {
+        row.origin.as_deref().and_then(|origin| origin.split('@').next()) == Some(resource.name.as_str())
+    };
+    let clones: Vec<String> = answers
         .take(clones)?
         .into_iter()
-        .filter(|(_, origin)| of_ours(origin));
-    let clones: Vec<String> = clones.map(|(name, _)| name).collect();
+        .filter(of_ours)
+        .map(|clone| clone.name)
+        .collect();
     if !clones.is_empty() {
         return Err(Error::new(
             Kind::InUse,

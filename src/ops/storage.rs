@@ -118,13 +118,16 @@ pub fn deactivate_storage(_config: &Config) -> Result<()> {
 
 /// The guid of the dataset: it stays when the NAS gets another name or address.
 pub fn get_identity(config: &Config) -> Result<String> {
-    let result = parent(config, &mut api(config, Lane::Work, IDENTITY));
-    on(
-        config,
-        "identity",
-        "",
-        result.map(|parent| format!("truenas-dataset-{}", parent.guid)),
-    )
+    let result =
+        parent(config, &mut api(config, Lane::Work, IDENTITY)).and_then(|parent| match parent.guid {
+            0 => Err(Error::new(
+                Kind::Unsupported,
+                "this TrueNAS does not tell the guid of a dataset",
+            )
+            .advice("TrueNAS 25.10 or later does")),
+            guid => Ok(format!("truenas-dataset-{guid}")),
+        });
+    on(config, "identity", "", result)
 }
 
 #[derive(Default)]

@@ -172,3 +172,25 @@ fn of_two_calls_with_one_lun_the_later_moves() {
         );
     }
 }
+
+#[test]
+fn the_main_job_runs_on_25_04_in_its_own_words() {
+    let nas = Nas::start(&["--api-version", "25.04.2"]);
+    let volname = nas.alloc("100", "1024");
+    assert_eq!(
+        ops::volume_resize(&nas.config(), &volname, "2097152", false, None).unwrap(),
+        2 << 20
+    );
+    nas.by_hand(
+        "zfs.snapshot.create",
+        json!([{"dataset": format!("{DATASET}/vm-100-disk-0"), "name": "kept"}]),
+    );
+    assert_eq!(nas.names(), std::slice::from_ref(&volname));
+    assert!(
+        ops::free_image(&nas.config(), &volname, false, None)
+            .unwrap()
+            .is_none()
+    );
+    assert!(nas.names().is_empty());
+    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
+}

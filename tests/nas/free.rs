@@ -70,7 +70,7 @@ fn clones_and_holds_refuse_by_name_and_nothing_is_changed() {
     nas.by_hand("pool.snapshot.hold", json!([format!("{zvol}@base")]));
     let error = nas.free(&volname).unwrap_err();
     assert!(error.to_string().contains("vm-100-disk-0@base"), "{error}");
-    assert_eq!(nas.names(), [volname.clone()]);
+    assert_eq!(nas.names(), std::slice::from_ref(&volname));
     nas.by_hand("pool.snapshot.release", json!([format!("{zvol}@base")]));
     nas.free(&volname).unwrap();
     assert!(before.len() > nas.inventory().len());

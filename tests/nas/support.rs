@@ -50,7 +50,10 @@ impl Nas {
         let host = Ipv4Addr::new(127, high, low, u8::try_from(number).unwrap());
         let listen = format!("{host}:0");
         let fixed = ["--listen", &listen, "--penalty", "5", "--seed", "1"];
-        let options = Options::of(fixed.into_iter().chain(arguments.iter().copied())).unwrap();
+        let recorded = recording(number, arguments);
+        let recorded = recorded.iter().map(String::as_str);
+        let options =
+            Options::of(fixed.into_iter().chain(recorded).chain(arguments.iter().copied())).unwrap();
         Self {
             server: Server::start(options).unwrap(),
             storeid: format!("nas{number}"),
@@ -163,6 +166,21 @@ impl Nas {
         found.dedup();
         found
     }
+}
+
+/// The suite runs against the version in TRUENAS_SIM_VERSION and leaves its traffic in TRUENAS_SIM_RECORD; a test
+/// that is about one version is its own business.
+fn recording(number: u32, arguments: &[&str]) -> Vec<String> {
+    if arguments.contains(&"--api-version") {
+        return Vec::new();
+    }
+    let version = std::env::var("TRUENAS_SIM_VERSION").unwrap_or_else(|_| "25.10.4".into());
+    let mut options = vec!["--api-version".to_owned(), version.clone()];
+    if let Ok(folder) = std::env::var("TRUENAS_SIM_RECORD") {
+        let file = format!("{folder}/{version}-nas-{}-{number}.jsonl", std::process::id());
+        options.extend(["--traffic".to_owned(), file]);
+    }
+    options
 }
 
 pub mod raw {
