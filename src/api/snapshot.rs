@@ -38,16 +38,14 @@ impl Held {
 /// Whether holds keep the snapshot. A single equality on `id` is served fast.
 pub fn holds(name: &str) -> Request<Vec<Held>> {
     let options = json!({"extra": {"holds": true}, "select": ["id", "name", "holds"]});
-    Request::of(Call::read(
-        "pool.snapshot.query",
-        json!([[["id", "=", name]], options]),
-    ))
+    let params = json!([[["id", "=", name]], options]);
+    Request::of(Call::read("pool.snapshot.query", params.clone()))
+        .or_older_of(Call::read("zfs.snapshot.query", params))
 }
 
 /// Never deferred, never recursive.
 pub fn delete(name: &str) -> Request<Value> {
-    Request::of(Call::mutation(
-        "pool.snapshot.delete",
-        json!([name, {"defer": false, "recursive": false}]),
-    ))
+    let params = json!([name, {"defer": false, "recursive": false}]);
+    Request::of(Call::mutation("pool.snapshot.delete", params.clone()))
+        .or_older_of(Call::mutation("zfs.snapshot.delete", params))
 }
