@@ -58,7 +58,10 @@ where
                     break;
                 }
             }
-            _ = restarts.changed() => break,
+            _ = restarts.changed() => {
+                session.cancel();
+                break;
+            }
             _ = &mut writer => break,
         }
     }
@@ -70,7 +73,7 @@ where
 fn end(session: &Session, writer: &AbortHandle) {
     writer.abort();
     if session.hub.version.line >= Line::V27 && session.hub.rules.on(Rule::CancelOnClose) {
-        session.tasks.borrow().iter().for_each(AbortHandle::abort);
+        session.cancel();
     }
 }
 

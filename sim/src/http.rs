@@ -56,7 +56,14 @@ fn parse(head: &str) -> Head {
     }
 }
 
-pub fn route(head: &Head, version: &Version) -> Route {
+pub fn route(head: &Head, version: &Version, down: bool) -> Route {
+    if down {
+        return Route::Answer(response(
+            "502 Bad Gateway",
+            "text/html",
+            "<h1>502 Bad Gateway</h1>",
+        ));
+    }
     let json = |body: String| Route::Answer(response("200 OK", "application/json", &body));
     if head.method != "GET" {
         return Route::Answer(response("405 Method Not Allowed", "text/plain", ""));

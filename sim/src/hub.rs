@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::spawn_local;
@@ -37,6 +37,7 @@ pub struct Hub {
     pub rng: RefCell<Rng>,
     restarts: watch::Sender<u64>,
     connections: Cell<u64>,
+    down_until: Cell<Option<Instant>>,
 }
 
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -71,6 +72,7 @@ impl Hub {
             rng: RefCell::new(rng),
             restarts: watch::Sender::new(0),
             connections: Cell::new(0),
+            down_until: Cell::new(None),
             options,
         })
     }
@@ -97,7 +99,15 @@ impl Hub {
         self.limiter.borrow_mut().forget();
         *self.jobs.borrow_mut() = Jobs::default();
         *self.tokens.borrow_mut() = Tokens::default();
+        self.down_until.set(Some(
+            Instant::now() + Duration::from_millis(self.options.restart_time),
+        ));
         self.restarts.send_modify(|n| *n += 1);
+    }
+
+    /// While it restarts, only the web server in front answers.
+    pub fn is_down(&self) -> bool {
+        self.down_until.get().is_some_and(|until| Instant::now() < until)
     }
 
     /// The time that a call takes.

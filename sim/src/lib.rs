@@ -1,7 +1,16 @@
 //! A TrueNAS server's API, simulated: for tests, for demonstrations, and for people without a NAS.
 //!
 //! [`Server::start`] runs one in a thread of its own; `truenas-sim` is the same as a program. What it does and
-//! refuses is what the servers do (`reference/truenas-api.md`, whose sections the comments name).
+//! refuses is what the servers do (`truenas-api.md`, whose sections the comments name).
+//!
+//! ```
+//! use truenas_sim::{Options, Server};
+//!
+//! let server = Server::start(Options::of(["--api-version", "26.0.0", "--preload", "3"])?)?;
+//! assert!(server.announcement().starts_with("listening wss://127.0.0.1:"));
+//! assert_eq!(server.exports()["iscsi"][0]["luns"].as_array().map(Vec::len), Some(3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod args;
 mod auth;

@@ -39,19 +39,23 @@ pub struct Options {
     /// The user whom the key belongs to
     #[arg(long, value_name = "NAME", default_value = "truenas_admin")]
     pub api_user: String,
+    /// A pool and its size
     #[arg(long, value_name = "NAME:SIZE", default_value = "tank:10T", value_parser = pool)]
     pub pool: Vec<Pool>,
     /// Without it: proxmox in the first pool
     #[arg(long, value_name = "POOL/NAME")]
     pub dataset: Vec<String>,
+    /// An iSCSI target, bound to all portals
     #[arg(
         long,
         value_name = "IQN",
         default_value = "iqn.2005-10.org.freenas.ctl:proxmox"
     )]
     pub target: Vec<String>,
+    /// Where the targets listen
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3260", value_parser = portal)]
     pub portal: Vec<(String, u16)>,
+    /// An NVMe subsystem; so far it only shows in the exports
     #[arg(
         long,
         value_name = "NQN",
@@ -61,6 +65,7 @@ pub struct Options {
     /// Lines user:secret[:peeruser:peersecret]; the targets then want CHAP
     #[arg(long, value_name = "FILE")]
     pub chap_file: Vec<PathBuf>,
+    /// Where the volumes are: only memory is built
     #[arg(long, value_enum, default_value = "memory")]
     pub backend: Backend,
     /// Make N volumes with extents and mappings, vm-100-disk-0 and on
@@ -81,6 +86,7 @@ pub struct Options {
     /// Makes serials, guids and delays repeatable
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Calls to be hit by faults
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
     /// Print the rules and their sections
@@ -113,6 +119,9 @@ pub struct Options {
     /// Milliseconds until a change shows in the exports file
     #[arg(long, hide = true, value_name = "MS", default_value_t = 0)]
     pub reload_delay: u64,
+    /// Milliseconds that a restart takes; the web server answers 502 meanwhile
+    #[arg(long, hide = true, value_name = "MS", default_value_t = 0)]
+    pub restart_time: u64,
     /// Roles of the API key's user
     #[arg(long, hide = true, value_name = "ROLE", default_value = "FULL_ADMIN")]
     pub role: Vec<String>,

@@ -251,6 +251,12 @@ fn sort(rows: &mut [Value], key: &str) {
     });
 }
 
+/// Leaves only the selected fields of each row.
+pub fn narrowed(rows: Vec<Value>, options: &Value) -> Vec<Value> {
+    let select = options.list("select");
+    rows.into_iter().map(|row| if_selected(row, select)).collect()
+}
+
 fn if_selected(row: Value, select: &[Value]) -> Value {
     if select.is_empty() {
         return row;

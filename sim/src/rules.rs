@@ -47,6 +47,7 @@ rules! {
     Space "space" "5.1" "a reservation beyond what is available is refused",
     NoShrink "no-shrink" "5.1" "a zvol does not shrink",
     HiddenDatasets "hidden-datasets" "4.3" "system and application datasets are not listed",
+    SelectFirst "select-first" "4.3" "25.10 selects fields of datasets before it filters, and counts them all",
     DropUserProperties "drop-user-properties" "versions 5" "the betas of 26.0.0 drop user properties at create",
     Children "children" "5.1" "children block deletion",
     Snapshots "snapshots" "5.1" "snapshots block deletion",

@@ -234,7 +234,7 @@ where
     let Ok((head, rest)) = http::read(&mut stream).await else {
         return;
     };
-    match http::route(&head, &hub.version) {
+    match http::route(&head, &hub.version, hub.is_down()) {
         Route::Answer(text) => {
             // The client is gone or has its answer.
             let _ = http::write(&mut stream, &text).await;

@@ -100,6 +100,11 @@ impl Session {
         let _ = self.out.send(out);
     }
 
+    /// Ends the calls that still run.
+    pub fn cancel(&self) {
+        self.tasks.borrow().iter().for_each(AbortHandle::abort);
+    }
+
     /// Until the connection is gone.
     pub async fn closed(&self) {
         self.out.closed().await;

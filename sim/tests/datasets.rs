@@ -360,3 +360,21 @@ fn s5_3_what_is_free_in_a_pool_is_more_than_what_is_available() {
     assert_eq!(pool["size"], 1_u64 << 40);
     assert!(pool["free"].as_u64().expect("free") > available(&mut client, "tank"));
 }
+
+/// A client that selects must select what it filters by, and must not count.
+#[test]
+fn s4_3_25_10_selects_before_it_filters() {
+    switched("select-first", |extra| {
+        let server = server(&[&["--preload", "2"], extra].concat());
+        let mut client = Client::logged_in(&server);
+        let volumes = json!([["type", "=", "VOLUME"]]);
+        let blind = client.ok("pool.dataset.query", json!([volumes, {"select": ["name"]}]));
+        let seeing = client.ok(
+            "pool.dataset.query",
+            json!([volumes, {"select": ["name", "type"]}]),
+        );
+        let count = client.ok("pool.dataset.query", json!([volumes, {"count": true}]));
+        assert_eq!(seeing.as_array().map(Vec::len), Some(2));
+        blind == json!([]) && count == 4
+    });
+}

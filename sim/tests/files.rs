@@ -124,6 +124,48 @@ fn a_restart_ends_all_sessions_and_keeps_the_tables() {
 }
 
 #[test]
+fn a_restart_takes_time_and_ends_calls_that_run() {
+    let list = json!([{"method": "core.ping", "nth": 1, "when": "before", "do": "restart"}]);
+    let server = server(&[
+        "--faults",
+        &faults(&list),
+        "--restart-time",
+        "300",
+        "--latency",
+        "100",
+    ]);
+    let mut client = Client::logged_in(&server);
+    client.send(
+        "pool.dataset.create",
+        json!([{"name": "tank/lost", "type": "FILESYSTEM"}]),
+    );
+    client.send("core.ping", json!([]));
+    assert!(client.closed().is_none());
+    let refused = Client::at(&server, "/api/current").err().unwrap_or_default();
+    assert!(refused.contains("502"), "{refused}");
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let mut client = Client::logged_in(&server);
+    client.error("pool.dataset.get_instance", json!(["tank/lost"]));
+}
+
+#[test]
+fn s6_2_the_export_can_lag_behind_the_tables() {
+    let file = file("late.json");
+    let name = file.to_str().expect("name");
+    let server = server(&["--exports", name, "--link-delay", "0", "--reload-delay", "200"]);
+    let mut client = Client::logged_in(&server);
+    client.lun("disk");
+    let luns = || {
+        std::fs::read_to_string(&file)
+            .unwrap_or_default()
+            .contains("\"lun\":0")
+    };
+    assert!(!luns());
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(luns());
+}
+
+#[test]
 fn exports_follow_every_change() {
     let file = file("exports.json");
     let name = file.to_str().expect("name");

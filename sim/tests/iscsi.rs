@@ -40,6 +40,20 @@ fn s5_4_extents_get_their_identity_from_the_server() {
 }
 
 #[test]
+fn s5_4_an_extent_changes_properties_of_its_zvol() {
+    let server = server(FAST);
+    let mut client = Client::logged_in(&server);
+    let extent = client.extent("disk");
+    let query = json!([{"paths": [format!("{TANK}/disk")], "properties": ["volthreading"]}]);
+    let said = |client: &mut Client| {
+        client.ok("zfs.resource.query", query.clone())[0]["properties"]["volthreading"]["raw"].clone()
+    };
+    assert_eq!(said(&mut client), "off");
+    client.ok("iscsi.extent.delete", json!([extent]));
+    assert_eq!(said(&mut client), "on");
+}
+
+#[test]
 fn s6_an_extent_fails_until_udev_has_made_the_link() {
     switched("extent-device", |extra| {
         let server = server(&[&["--link-delay", "300"], extra].concat());

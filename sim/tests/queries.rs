@@ -62,7 +62,7 @@ fn s4_1_operators() {
 
 #[test]
 fn s4_1_lists_and_nested_fields() {
-    let server = server(&[]);
+    let server = server(&["--api-version", "26.0.0"]);
     let mut client = Client::logged_in(&server);
     client.ok(
         "iscsi.initiator.create",

@@ -59,6 +59,7 @@ pub fn create(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
     extent.serial = extent.serial.or_else(|| Some(nas.rng.hex(15)));
     extent.path = extent.path.or_else(|| extent.disk.clone());
     let row = entry(nas, caller, &extent, true);
+    serve(nas, &extent, true);
     nas.iscsi.extents.insert(extent.id, extent);
     Ok(row)
 }
@@ -99,7 +100,21 @@ fn refuse_in_use(nas: &Nas, targets: &BTreeSet<i64>, force: bool) -> Result<(), 
 /// Takes an extent away with its mappings.
 pub fn remove(nas: &mut Nas, id: i64) {
     nas.iscsi.mappings.retain(|_, mapping| mapping.extent != id);
-    nas.iscsi.extents.remove(&id);
+    if let Some(extent) = nas.iscsi.extents.remove(&id) {
+        serve(nas, &extent, false);
+    }
+}
+
+// truenas-api.md §5.4: the zvol's own properties follow the extent.
+fn serve(nas: &mut Nas, extent: &Extent, on: bool) {
+    if let Some(zvol) = extent.zvol().and_then(|name| nas.zfs.datasets.get_mut(name)) {
+        zvol.local
+            .insert("volthreading".into(), if on { "off" } else { "on" }.into());
+        if extent.ro {
+            zvol.local
+                .insert("readonly".into(), if on { "on" } else { "off" }.into());
+        }
+    }
 }
 
 fn missing(id: i64) -> Failure {

@@ -102,8 +102,10 @@ fn size(nas: &Nas, name: &str, data: &Value, complaints: &mut Vec<Complaint>) {
             "Volume size should be a multiple of volume block size",
         ));
     }
-    let space = Space::measure(&nas.zfs);
-    let available = space.available(names::parent(name).unwrap_or(name));
+    let Some(parent) = names::parent(name).filter(|parent| nas.zfs.datasets.contains_key(*parent)) else {
+        return;
+    };
+    let available = Space::measure(&nas.zfs).available(parent);
     if too_much(nas, volsize, available, data) {
         complaints.push(complaint("force_size", EIGHTY_PERCENT));
     }

@@ -60,7 +60,7 @@ pub fn datasets(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value
     let roots = !flat || !(wanted.children || filtered);
     let space = Space::measure(&nas.zfs);
     let hide = nas.rules.on(Rule::HiddenDatasets);
-    let one = exact_name(filters);
+    let one = exact_name(filters).filter(|_| !options.flag("count"));
     let shown = nas
         .zfs
         .datasets
@@ -70,7 +70,24 @@ pub fn datasets(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value
     let rows = shown
         .filter_map(|name| View::new(&nas.zfs, &space, name))
         .map(|view| entry(&view, &wanted));
-    query::answer(rows.collect(), filters, options, caller.line)
+    let rows: Vec<Value> = rows.collect();
+    // truenas-api.md §4.3: seen in code of that line; whether a release does so is not known, so it does here.
+    if caller.line == Line::V25_10 && nas.rules.on(Rule::SelectFirst) {
+        if options.flag("count") {
+            return Ok(json!(rows.len()));
+        }
+        let rows = query::narrowed(rows, options);
+        return query::answer(rows, filters, &unselecting(options), caller.line);
+    }
+    query::answer(rows, filters, options, caller.line)
+}
+
+fn unselecting(options: &Value) -> Value {
+    let mut options = options.clone();
+    if let Some(object) = options.as_object_mut() {
+        object.remove("select");
+    }
+    options
 }
 
 /// The only name that can pass the filters, when one of them says so.

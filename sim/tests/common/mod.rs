@@ -6,7 +6,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -20,7 +22,8 @@ use tungstenite::{Message, WebSocket};
 pub const TANK: &str = "tank/proxmox";
 pub const GIB: u64 = 1 << 30;
 
-/// A server with the delays that only cost time made short.
+/// A server with the delays that only cost time made short. TRUENAS_SIM_CONFORMANCE=DIR keeps what it says, as
+/// DIR/<version>-<number>.jsonl, for a check of its answers against the types of its version.
 pub fn server(arguments: &[&str]) -> Server {
     let own = [
         "--listen",
@@ -32,7 +35,15 @@ pub fn server(arguments: &[&str]) -> Server {
         "--plain",
     ];
     let all = own.iter().chain(arguments).copied();
-    Server::start(Options::of(all).expect("options")).expect("server")
+    let mut options = Options::of(all).expect("options");
+    let folder = std::env::var_os("TRUENAS_SIM_CONFORMANCE").filter(|_| options.without.is_empty());
+    if let Some(folder) = folder.filter(|_| options.traffic.is_none()) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (n, process) = (NEXT.fetch_add(1, Ordering::Relaxed), std::process::id());
+        let name = format!("{}-{process}-{n}.jsonl", options.api_version);
+        options.traffic = Some(Path::new(&folder).join(name));
+    }
+    Server::start(options).expect("server")
 }
 
 pub enum Stream {
