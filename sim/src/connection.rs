@@ -174,5 +174,5 @@ fn record(session: &Session, message: &Value, fault: Option<usize>) {
     session
         .hub
         .traffic()
-        .record(Direction::Send, session.conn, message, fault);
+        .record(Direction::Send, session.conn, &message.to_string(), fault);
 }

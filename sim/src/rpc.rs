@@ -86,10 +86,10 @@ fn valid_id(id: &Value, line: Line) -> bool {
     }
 }
 
-pub fn result(id: &Value, result: &Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "result": result})
-}
-
-pub fn error(id: &Value, failure: &Failure) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "error": failure.object()})
+/// The text of an answer. Results are long: they are written once, never copied.
+pub fn answer(id: &Value, outcome: &Result<Value, Failure>) -> String {
+    match outcome {
+        Ok(result) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
+        Err(failure) => json!({"jsonrpc": "2.0", "id": id, "error": failure.object()}).to_string(),
+    }
 }

@@ -111,13 +111,8 @@ impl Session {
     }
 
     pub fn answer(&self, id: &Value, outcome: &Result<Value, Failure>) {
-        let message = match outcome {
-            Ok(result) => rpc::result(id, result),
-            Err(failure) => rpc::error(id, failure),
-        };
-        self.hub
-            .traffic()
-            .record(Direction::Recv, self.conn, &message, None);
-        self.send(Out::Text(message.to_string()));
+        let text = rpc::answer(id, outcome);
+        self.hub.traffic().record(Direction::Recv, self.conn, &text, None);
+        self.send(Out::Text(text));
     }
 }

@@ -153,20 +153,22 @@ fn selected(nas: &Nas, paths: &[&str], children: bool, depth: usize) -> Vec<Stri
 }
 
 fn entry(view: &View<'_>, wanted: &Wanted<'_>) -> Value {
-    let mut row = json!({
-        "createtxg": view.dataset.createtxg,
-        "guid": view.dataset.guid,
-        "name": view.name,
-        "pool": names::pool(view.name),
-        "type": view.dataset.kind.text(),
-        "properties": values(view, wanted),
-        "user_properties": wanted.user.then(|| user(view.zfs, view.name)),
-        "children": null,
-    });
-    if let (true, Some(object)) = (wanted.line >= Line::V26, row.as_object_mut()) {
-        object.insert("tier".into(), Value::Null);
+    let mut row = Map::new();
+    row.insert("createtxg".into(), json!(view.dataset.createtxg));
+    row.insert("guid".into(), json!(view.dataset.guid));
+    row.insert("name".into(), json!(view.name));
+    row.insert("pool".into(), json!(names::pool(view.name)));
+    row.insert("type".into(), json!(view.dataset.kind.text()));
+    row.insert("properties".into(), values(view, wanted));
+    row.insert(
+        "user_properties".into(),
+        json!(wanted.user.then(|| user(view.zfs, view.name))),
+    );
+    row.insert("children".into(), Value::Null);
+    if wanted.line >= Line::V26 {
+        row.insert("tier".into(), Value::Null);
     }
-    row
+    Value::Object(row)
 }
 
 fn user(zfs: &Zfs, name: &str) -> BTreeMap<String, String> {
