@@ -176,6 +176,10 @@ fn recording(number: u32, arguments: &[&str]) -> Vec<String> {
     }
     let version = std::env::var("TRUENAS_SIM_VERSION").unwrap_or_else(|_| "25.10.4".into());
     let mut options = vec!["--api-version".to_owned(), version.clone()];
+    // A rule that is switched off must make a test fail: otherwise nothing shows that the plugin keeps to it.
+    if let Ok(rule) = std::env::var("TRUENAS_SIM_WITHOUT") {
+        options.extend(["--without".to_owned(), rule]);
+    }
     if let Ok(folder) = std::env::var("TRUENAS_SIM_RECORD") {
         let file = format!("{folder}/{version}-nas-{}-{number}.jsonl", std::process::id());
         options.extend(["--traffic".to_owned(), file]);
