@@ -46,7 +46,7 @@ dir: local
 
 truenasplugin: nas1
 	api_host 10.0.0.1
-	content images,backup
+	content images,none
 	debug 1
 	tn_volume_names neither
 	ipv6_by_path
@@ -65,7 +65,7 @@ is $scfg->{debug}, 1, 'its other lines count';
 is $scfg->{ipv6_by_path}, 1, 'a dead key is accepted';
 is ref $scfg->{content}, 'HASH',
     'content is what PVE expects, whatever stood there';
-is scalar(grep { /content is ignored.*'backup'/ } @warnings), 1,
+is scalar(grep { /content is ignored.*'none'/ } @warnings), 1,
     'what is ignored is said';
 ok eval { PVE::Storage::write_config($cfg); 1 }, 'storage.cfg can be written';
 like read_cfg(), qr/^truenasplugin: nas1\n(?:\t.*\n)*\tapi_host 10\.0\.0\.1\n/m,

@@ -258,8 +258,10 @@ sub volume_size_info ($cfg, $volid, $timeout = undef) {
 sub volume_resize ($cfg, $volid, $size, $running = undef) {
     my $padding = $size =~ /^\d+$/ ? (1024 - $size % 1024) % 1024 : 0;
     my ($storeid, $volname, $scfg, $plugin) = _volume($cfg, $volid);
-    return $plugin->volume_resize($scfg, $storeid, $volname, $padding ? $size + $padding : $size, $running,
-        undef);
+    return $plugin->volume_resize(
+        $scfg, $storeid, $volname, $padding ? $size + $padding : $size, $running,
+        undef
+    );
 }
 
 sub volume_snapshot ($cfg, $volid, $snapname) {

@@ -40,7 +40,7 @@ sub add ($type, $storeid, %parameters) {
             die "storage ID '$storeid' already defined\n" if $cfg->{ids}->{$storeid};
             my $returned = $plugin->on_add_hook($storeid, $scfg, %$secrets);
             $cfg->{ids}->{$storeid} = $scfg;
-            $scfg->{content} //= { PVE::Storage::Plugin::default_content($type)->%* };
+            $scfg->{content} //= { $plugin->plugindata()->{content}->[1]->%* };
             eval { PVE::Storage::activate_storage($cfg, $storeid) if !$scfg->{disable} };
             if (my $error = $@) {
                 eval { $plugin->on_delete_hook($storeid, $scfg) };

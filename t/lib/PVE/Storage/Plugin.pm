@@ -32,20 +32,18 @@ sub valid_content_types ($type) {
     return $content ? $content->[0] : {};
 }
 
-sub default_content ($type) {
-    my $content = ($private->{plugindata}->{$type} // {})->{content};
-    return $content ? $content->[1] : {};
-}
-
-# pve-contract.md section 2: an unknown content type dies, also while parsing.
+# pve-contract.md section 2, plugindata: what the type does not allow is left out; none allows nothing beside it, and says so
+# by dying, also while parsing.
 sub decode_value ($class, $type, $key, $value) {
     return { map { $_ => 1 } PVE::Tools::split_list($value) } if $key eq 'nodes';
     return $value if $key ne 'content';
     my $valid = valid_content_types($type);
     my %content = map { $_ => 1 } PVE::Tools::split_list($value);
-    for my $one (sort keys %content) {
-        die "storage does not support content type '$one'\n" if !$valid->{$one};
+    for my $one (grep { !$valid->{$_} } sort keys %content) {
+        warn "storage does not support content type '$one'\n";
+        delete $content{$one};
     }
+    die "unable to combine 'none' with other content types\n" if $content{none} && keys %content > 1;
     return \%content;
 }
 
@@ -56,7 +54,7 @@ sub encode_value ($class, $type, $key, $value) {
 sub parse_config ($class, $filename, $raw) {
     my $config = $class->SUPER::parse_config($filename, $raw);
     for my $section (grep { defined } values $config->{ids}->%*) {
-        $section->{content} //= { default_content($section->{type})->%* };
+        $section->{content} //= { $private->{plugindata}->{ $section->{type} }->{content}->[1]->%* };
     }
     return $config;
 }
