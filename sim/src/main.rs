@@ -4,7 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use truenas_sim::options::{Backend, Options};
 use truenas_sim::{Server, rules};
 
@@ -28,6 +29,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<(), String> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
+    // Before the first line: whoever reads it may end this at once.
+    let end = runtime.block_on(async { signals() }).map_err(|e| e.to_string())?;
     let given = options.api_key.is_some() || options.api_key_file.is_some();
     let server = Server::start(Options {
         remember: false,
@@ -40,17 +47,14 @@ fn run(options: Options) -> Result<(), String> {
     writeln!(stdout, "{}", server.announcement())
         .and_then(|()| stdout.flush())
         .map_err(|e| e.to_string())?;
-    wait_for_signal().map_err(|e| e.to_string())?;
+    runtime.block_on(told(end));
     server.save().map_err(|e| format!("--state: {e}"))
 }
 
-fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        Ok(())
-    })
+fn signals() -> std::io::Result<[Signal; 2]> {
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
+}
+
+async fn told([mut terminate, mut interrupt]: [Signal; 2]) {
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
 }

@@ -71,10 +71,10 @@ pub const SERVICE: &[Field] = &[
     ),
 ];
 
-const USER_PROPERTY: Ty = Object(&[req("key", Pattern(".*:.*")), req("value", STRING)]);
+const USER_PROPERTY: Ty = Object(&[req("key", Pattern(".*:.*")), req("value", TEXT_1024)]);
 const USER_PROPERTY_UPDATE: Ty = Object(&[
     req("key", Pattern(".*:.*")),
-    opt("value", STRING),
+    opt("value", TEXT_1024),
     opt("remove", Bool),
 ]);
 const ON_OFF: Ty = Choice(&["ON", "OFF", "INHERIT"]);

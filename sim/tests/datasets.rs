@@ -311,48 +311,6 @@ fn versions_2_a_volume_without_type_is_refused_from_26_on() {
 }
 
 #[test]
-fn s4_3_some_subtrees_are_never_returned() {
-    switched("hidden-datasets", |extra| {
-        let server = server(extra);
-        let mut client = Client::logged_in(&server);
-        client.ok(
-            "pool.dataset.create",
-            json!([{"name": "tank/ix-apps", "type": "FILESYSTEM"}]),
-        );
-        let all = client.ok("pool.dataset.query", json!([[], {"select": ["name"]}]));
-        let fast = client.ok(
-            "zfs.resource.query",
-            json!([{"paths": ["tank"], "get_children": true}]),
-        );
-        let shown = [&all, &fast].map(|rows| rows.to_string());
-        shown
-            .iter()
-            .all(|rows| !rows.contains(".system") && !rows.contains("ix-apps"))
-    });
-}
-
-#[test]
-fn s4_3_without_filters_and_children_only_roots_are_left() {
-    let server = server(&["--pool", "tank:1T", "--pool", "more:1T"]);
-    let mut client = Client::logged_in(&server);
-    let lean = json!({"extra": {"retrieve_children": false, "properties": []}});
-    let rows = client.ok("pool.dataset.query", json!([[], lean]));
-    let names: Vec<&Value> = rows
-        .as_array()
-        .expect("rows")
-        .iter()
-        .map(|row| &row["name"])
-        .collect();
-    assert_eq!(names, ["more", "tank"]);
-    assert!(rows[0].get("used").is_none() && rows[0].get("locked").is_none());
-    let rows = client.ok("pool.dataset.query", json!([[["id", "=", TANK]], lean]));
-    assert_eq!(
-        (&rows[0]["name"], &rows[0]["children"]),
-        (&json!(TANK), &json!([]))
-    );
-}
-
-#[test]
 fn s5_3_what_is_free_in_a_pool_is_more_than_what_is_available() {
     let server = server(&["--pool", "tank:1T"]);
     let mut client = Client::logged_in(&server);
@@ -361,20 +319,33 @@ fn s5_3_what_is_free_in_a_pool_is_more_than_what_is_available() {
     assert!(pool["free"].as_u64().expect("free") > available(&mut client, "tank"));
 }
 
-/// A client that selects must select what it filters by, and must not count.
 #[test]
-fn s4_3_25_10_selects_before_it_filters() {
-    switched("select-first", |extra| {
-        let server = server(&[&["--preload", "2"], extra].concat());
+fn s5_1_zfs_refuses_names_of_user_properties_with_capitals() {
+    switched("user-property-name", |extra| {
+        let server = server(extra);
         let mut client = Client::logged_in(&server);
-        let volumes = json!([["type", "=", "VOLUME"]]);
-        let blind = client.ok("pool.dataset.query", json!([volumes, {"select": ["name"]}]));
-        let seeing = client.ok(
-            "pool.dataset.query",
-            json!([volumes, {"select": ["name", "type"]}]),
+        client.zvol("disk");
+        let row = json!([{"key": "pve:VolumeId", "value": "1"}]);
+        let made = client.call(
+            "pool.dataset.create",
+            volume("other", json!({"user_properties": row})),
         );
-        let count = client.ok("pool.dataset.query", json!([volumes, {"count": true}]));
-        assert_eq!(seeing.as_array().map(Vec::len), Some(2));
-        blind == json!([]) && count == 4
+        let change = json!([format!("{TANK}/disk"), {"user_properties_update": row}]);
+        let changed = client.call("pool.dataset.update", change);
+        made["error"]["data"]["error"] == 14 && changed["error"]["data"]["error"] == 14
     });
+}
+
+#[test]
+fn s5_1_a_volume_has_a_size() {
+    let server = server(&[]);
+    let mut client = Client::logged_in(&server);
+    for size in [0, -16384] {
+        assert_eq!(
+            client
+                .failed("pool.dataset.create", volume("disk", json!({"volsize": size})))
+                .0,
+            14
+        );
+    }
 }

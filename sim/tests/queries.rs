@@ -264,3 +264,63 @@ fn s3_a_job_answers_with_its_number_unless_the_session_wants_its_result() {
             .contains("not found")
     );
 }
+
+#[test]
+fn s4_3_some_subtrees_are_never_returned() {
+    switched("hidden-datasets", |extra| {
+        let server = server(extra);
+        let mut client = Client::logged_in(&server);
+        client.ok(
+            "pool.dataset.create",
+            json!([{"name": "tank/ix-apps", "type": "FILESYSTEM"}]),
+        );
+        let all = client.ok("pool.dataset.query", json!([[], {"select": ["name"]}]));
+        let fast = client.ok(
+            "zfs.resource.query",
+            json!([{"paths": ["tank"], "get_children": true}]),
+        );
+        let shown = [&all, &fast].map(|rows| rows.to_string());
+        shown
+            .iter()
+            .all(|rows| !rows.contains(".system") && !rows.contains("ix-apps"))
+    });
+}
+
+#[test]
+fn s4_3_without_filters_and_children_only_roots_are_left() {
+    let server = server(&["--pool", "tank:1T", "--pool", "more:1T"]);
+    let mut client = Client::logged_in(&server);
+    let lean = json!({"extra": {"retrieve_children": false, "properties": []}});
+    let rows = client.ok("pool.dataset.query", json!([[], lean]));
+    let names: Vec<&Value> = rows
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| &row["name"])
+        .collect();
+    assert_eq!(names, ["more", "tank"]);
+    assert!(rows[0].get("used").is_none() && rows[0].get("locked").is_none());
+    let rows = client.ok("pool.dataset.query", json!([[["id", "=", TANK]], lean]));
+    assert_eq!(
+        (&rows[0]["name"], &rows[0]["children"]),
+        (&json!(TANK), &json!([]))
+    );
+}
+
+/// A client that selects must select what it filters by, and must not count.
+#[test]
+fn s4_3_25_10_selects_before_it_filters() {
+    switched("select-first", |extra| {
+        let server = server(&[&["--preload", "2"], extra].concat());
+        let mut client = Client::logged_in(&server);
+        let volumes = json!([["type", "=", "VOLUME"]]);
+        let blind = client.ok("pool.dataset.query", json!([volumes, {"select": ["name"]}]));
+        let seeing = client.ok(
+            "pool.dataset.query",
+            json!([volumes, {"select": ["name", "type"]}]),
+        );
+        let count = client.ok("pool.dataset.query", json!([volumes, {"count": true}]));
+        assert_eq!(seeing.as_array().map(Vec::len), Some(2));
+        blind == json!([]) && count == 4
+    });
+}

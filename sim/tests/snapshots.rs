@@ -222,3 +222,12 @@ fn s10_25_04_has_the_older_names_only() {
     }
     assert_eq!(client.ok("service.reload", json!(["iscsitarget"])), true);
 }
+
+#[test]
+fn versions_26_selects_plain_fields_of_snapshots_only() {
+    switched("plain-select", |extra| {
+        let (_server, mut client) = with_snapshot(&[&["--api-version", "26.0.0"], extra].concat());
+        let fields = json!({"select": ["name", "properties.used", ["dataset", "of"]]});
+        client.ok("pool.snapshot.query", json!([[], fields])) == json!([{"name": format!("{}@one", disk())}])
+    });
+}

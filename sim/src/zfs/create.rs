@@ -27,6 +27,7 @@ pub fn create(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
         return Err(Failure::Invalid(complaints));
     }
     exists(nas, name)?;
+    zfs_refuses(nas, name, data)?;
     let dataset = build(nas, data, volume);
     room(nas, name, dataset.refreservation)?;
     ancestors(nas, name, data);
@@ -119,6 +120,31 @@ pub fn too_much(nas: &Nas, volsize: u64, available: u64, data: &Value) -> bool {
     let limit = u128::from(available) * 8;
     let wanted = u128::from(volsize) * 10;
     wanted > limit && !data.flag("force_size") && nas.rules.on(Rule::EightyPercent)
+}
+
+/// What the API lets pass and ZFS itself does not.
+fn zfs_refuses(nas: &Nas, name: &str, data: &Value) -> Result<(), Failure> {
+    let refuse = |text: String| {
+        Err(Failure::call(
+            errno::EFAULT,
+            format!("Failed to create dataset: {text}"),
+        ))
+    };
+    if data.int("volsize").is_some_and(|size| size <= 0) {
+        return refuse(format!(
+            "cannot create '{name}': volume size must be greater than zero"
+        ));
+    }
+    match bad_key(nas, data.list("user_properties")) {
+        Some(key) => refuse(format!("cannot create '{name}': invalid property '{key}'")),
+        None => Ok(()),
+    }
+}
+
+/// The first user property whose name ZFS refuses.
+pub fn bad_key<'a>(nas: &Nas, properties: &'a [Value]) -> Option<&'a str> {
+    let mut keys = properties.iter().filter_map(|property| property.text("key"));
+    keys.find(|key| !names::user_property(key) && nas.rules.on(Rule::UserPropertyName))
 }
 
 fn exists(nas: &Nas, name: &str) -> Result<(), Failure> {

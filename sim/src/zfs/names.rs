@@ -32,6 +32,12 @@ pub fn component(part: &str) -> bool {
 /// The longest name of a dataset, snapshot part included.
 pub const LONGEST: usize = 255;
 
+/// ZFS's own characters for the name of a user property.
+pub fn user_property(key: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.:".contains(c);
+    key.contains(':') && key.len() < 256 && key.chars().all(allowed)
+}
+
 /// What is wrong with the name of a new dataset (truenas-api.md §5.1).
 pub fn complaint(name: &str) -> Option<&'static str> {
     if !name.contains('/') {

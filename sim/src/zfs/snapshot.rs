@@ -59,7 +59,21 @@ pub fn query(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, F
     let rows = shown
         .map(|(name, snapshot)| entry(name, snapshot, holds))
         .collect();
-    filters::answer(rows, args.at(0), args.at(1), caller.line)
+    let plain = caller.line >= Line::V26 && nas.rules.on(Rule::PlainSelect);
+    let options = if plain { &plainly(args.at(1)) } else { args.at(1) };
+    filters::answer(rows, args.at(0), options, caller.line)
+}
+
+// truenas-api-versions.md "25.10.5 → 26.0.0": dotted names and aliases select nothing.
+fn plainly(options: &Value) -> Value {
+    let mut options = options.clone();
+    let select = options.get_mut("select").and_then(Value::as_array_mut);
+    for field in select.into_iter().flatten() {
+        if field.as_str().is_none_or(|name| name.contains('.')) {
+            *field = json!("");
+        }
+    }
+    options
 }
 
 pub fn create(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {

@@ -27,6 +27,12 @@ pub fn update(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
     if !complaints.is_empty() {
         return Err(Failure::Invalid(complaints));
     }
+    let rows = [data.list("user_properties"), data.list("user_properties_update")].concat();
+    if let Some(key) = create::bad_key(nas, &rows) {
+        let text =
+            format!("Failed to update dataset: cannot set property for '{name}': invalid property '{key}'");
+        return Err(Failure::call(errno::EFAULT, text));
+    }
     let after = changed(&before, data);
     room(nas, name, &before, &after)?;
     nas.zfs.datasets.insert(name.to_owned(), after);
