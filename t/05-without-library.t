@@ -16,8 +16,9 @@ truenasplugin: nas1
 CFG
 write_cfg($cfg);
 
-# No blib/arch: as after an upgrade of perl that removed the native package.
+# No blib/arch, nor an installed package: as after an upgrade of perl that removed the native one.
 my @include = map { "-I$_" } qw(t/lib lib);
+push @include, '-MConfig', '-e', 'BEGIN { @INC = grep { $_ ne $Config{vendorarch} } @INC }';
 
 my ($status, $output, $said) = run_perl('-T', @include, '-e', <<'PERL');
 use v5.36;
