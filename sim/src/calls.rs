@@ -120,7 +120,7 @@ async fn run(session: &Rc<Session>, method: &'static Method, request: &Request) 
 
 /// The window that the server leaves open, made wide (truenas-api.md §5.4).
 async fn race(session: &Session, request: &Request) -> Outcome {
-    const WINDOW: std::time::Duration = std::time::Duration::from_millis(50);
+    const WINDOW: std::time::Duration = std::time::Duration::from_millis(100);
     let planned = mappings::plan(&session.hub.nas(), &Args(&request.params))?;
     tokio::time::sleep(session.hub.latency().max(WINDOW)).await;
     let row = mappings::insert(&mut session.hub.nas(), planned);

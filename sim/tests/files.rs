@@ -130,7 +130,7 @@ fn a_restart_takes_time_and_ends_calls_that_run() {
         "--faults",
         &faults(&list),
         "--restart-time",
-        "300",
+        "1000",
         "--latency",
         "100",
     ]);
@@ -143,7 +143,7 @@ fn a_restart_takes_time_and_ends_calls_that_run() {
     assert!(client.closed().is_none());
     let refused = Client::at(&server, "/api/current").err().unwrap_or_default();
     assert!(refused.contains("502"), "{refused}");
-    std::thread::sleep(std::time::Duration::from_millis(400));
+    std::thread::sleep(std::time::Duration::from_millis(1200));
     let mut client = Client::logged_in(&server);
     client.error("pool.dataset.get_instance", json!(["tank/lost"]));
 }
@@ -152,7 +152,7 @@ fn a_restart_takes_time_and_ends_calls_that_run() {
 fn s6_2_the_export_can_lag_behind_the_tables() {
     let file = file("late.json");
     let name = file.to_str().expect("name");
-    let server = server(&["--exports", name, "--link-delay", "0", "--reload-delay", "200"]);
+    let server = server(&["--exports", name, "--link-delay", "0", "--reload-delay", "1000"]);
     let mut client = Client::logged_in(&server);
     client.lun("disk");
     let luns = || {
@@ -161,7 +161,7 @@ fn s6_2_the_export_can_lag_behind_the_tables() {
             .contains("\"lun\":0")
     };
     assert!(!luns());
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(std::time::Duration::from_millis(1500));
     assert!(luns());
 }
 

@@ -56,13 +56,13 @@ fn s5_4_an_extent_changes_properties_of_its_zvol() {
 #[test]
 fn s6_an_extent_fails_until_udev_has_made_the_link() {
     switched("extent-device", |extra| {
-        let server = server(&[&["--link-delay", "300"], extra].concat());
+        let server = server(&[&["--link-delay", "1000"], extra].concat());
         let mut client = Client::logged_in(&server);
         client.zvol("late");
         let data = json!([{"name": "late", "disk": disk("late")}]);
         let answer = client.call("iscsi.extent.create", data.clone());
         if extra.is_empty() {
-            std::thread::sleep(std::time::Duration::from_millis(400));
+            std::thread::sleep(std::time::Duration::from_millis(1200));
             client.ok("iscsi.extent.create", data);
         }
         let device = format!("/dev/zvol/{TANK}/late");

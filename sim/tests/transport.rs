@@ -281,10 +281,10 @@ fn s1_7_silence_ends_a_connection_before_26() {
 
 #[test]
 fn s1_7_pings_are_answered_and_count_as_traffic() {
-    let server = server(&["--idle", "300"]);
+    let server = server(&["--idle", "1000"]);
     let mut client = Client::connect(&server);
     for _ in 0..4 {
-        std::thread::sleep(std::time::Duration::from_millis(150));
+        std::thread::sleep(std::time::Duration::from_millis(400));
         client.socket.send(Message::Ping("hello".into())).expect("send");
         assert_eq!(
             client.socket.read().expect("frame"),
@@ -321,14 +321,14 @@ fn s1_9_options_before_login_ignore_unknown_keys_and_cost_nothing() {
 #[test]
 fn s1_4_27_cancels_what_runs_when_the_connection_ends() {
     switched("cancel-on-close", |extra| {
-        let server = server(&[&["--api-version", "27.0.0", "--latency", "150"], extra].concat());
+        let server = server(&[&["--api-version", "27.0.0", "--latency", "400"], extra].concat());
         let mut client = Client::logged_in(&server);
         client.send(
             "pool.dataset.create",
             json!([{"name": "tank/late", "type": "FILESYSTEM"}]),
         );
         drop(client);
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        std::thread::sleep(std::time::Duration::from_millis(800));
         !server.nas(|nas| nas.zfs.datasets.contains_key("tank/late"))
     });
 }
