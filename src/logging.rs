@@ -1,5 +1,6 @@
 //! Messages for the journal (own socket: libc's openlog would rename the whole daemon) and for the task log.
 
+use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, PoisonError};
 
@@ -45,4 +46,16 @@ pub fn warn(message: impl Into<String>) {
 /// What was warned of since the last drain, oldest first.
 pub fn drain_warnings() -> Vec<String> {
     std::mem::take(&mut *WARNINGS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// As `warn`, but each text once per process: some are found at every call.
+pub fn warn_once(message: String) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if SAID
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(message.clone())
+    {
+        warn(message);
+    }
 }

@@ -22,7 +22,7 @@ impl<'a> Fields<'a> {
         let plain = self.value(bare);
         if let (Some(chosen), Some(other)) = (prefixed, plain) {
             if chosen != other {
-                once(format!(
+                logging::warn_once(format!(
                     "both '{bare}' and 'tn_{bare}' are set, with different values; 'tn_{bare}' is used"
                 ));
             }
@@ -73,18 +73,5 @@ impl<'a> Fields<'a> {
             .advice("1.2 means 20 % more")),
             factor => Ok(factor),
         }
-    }
-}
-
-fn once(message: String) {
-    use std::collections::BTreeSet;
-    use std::sync::{Mutex, PoisonError};
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if SAID
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(message.clone())
-    {
-        logging::warn(message);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::fields::Fields;
 use crate::error::{Error, Result};
+use crate::logging;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
@@ -54,6 +55,9 @@ impl fmt::Debug for Fingerprint {
 
 pub fn trust(fields: &Fields<'_>) -> Result<Trust> {
     if fields.flag("api_insecure", false)? {
+        logging::warn_once(
+            "api_insecure is set: whoever answers for the NAS gets the API key; set tn_tls_fingerprint instead".into(),
+        );
         return Ok(Trust::Anyone);
     }
     if let Some(list) = fields.text("tn_tls_fingerprint") {

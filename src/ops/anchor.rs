@@ -37,6 +37,10 @@ fn make(
     api: &mut Api,
     weight: &ZvolName,
 ) -> Result<()> {
+    if look.exports.exported_elsewhere(weight)? {
+        // Two targets on one dataset, from the days of 1.x: a zvol has one extent, and an extent one target.
+        return Ok(());
+    }
     let nonce = random::uuid()?;
     if look.child(weight).is_none() {
         create(config, api, weight, &nonce)?;

@@ -137,7 +137,7 @@ fn may_be_freed(config: &Config, zvol: &ZvolName, resource: &Resource, exports: 
         );
     }
     super::look::ours_to_change(config, zvol, resource)?;
-    if owner(config, zvol, resource)? == Owner::Unmarked && exports.exported_elsewhere(zvol) {
+    if owner(config, zvol, resource)? == Owner::Unmarked && exports.exported_elsewhere(zvol)? {
         return Err(Error::new(
             Kind::InUse,
             format!(

@@ -164,7 +164,7 @@ pub fn spelling(
     Ok(match owner(config, zvol, resource)? {
         Owner::Storage(_) => None,
         Owner::Ours | Owner::Cluster(_) => kept.or(exported).or_else(|| plain(zvol)),
-        Owner::Unmarked if look.exports.exported_elsewhere(zvol) => None,
+        Owner::Unmarked if look.exports.exported_elsewhere(zvol)? => None,
         Owner::Unmarked => exported.or_else(|| plain(zvol)),
     })
 }

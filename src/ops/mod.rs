@@ -26,6 +26,7 @@ use crate::api::{Api, Lane};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::logging::{self, Level};
 use crate::sys::signals::Held;
 use crate::undo::Undo;
 
@@ -58,12 +59,15 @@ fn undone(undo: Undo<'_, Api>, api: &Api, cause: Error) -> Error {
 
 /// Names operation, object and storage in the error.
 fn on<T>(config: &Config, operation: &str, object: &str, result: Result<T>) -> Result<T> {
-    result.map_err(|error| {
-        let object = if object.is_empty() {
-            String::new()
-        } else {
-            format!(" {object}")
-        };
-        error.doing(format!("{operation}{object} on storage '{}'", config.storeid))
-    })
+    let object = if object.is_empty() {
+        String::new()
+    } else {
+        format!(" {object}")
+    };
+    let what = format!("{operation}{object} on storage '{}'", config.storeid);
+    if config.debug >= 1 {
+        let outcome = result.as_ref().err().map_or("done", |error| error.cause.as_str());
+        logging::log(Level::Debug, &format!("{what}: {outcome}"));
+    }
+    result.map_err(|error| error.doing(what))
 }

@@ -1,7 +1,7 @@
 //! From a configured host to an open WebSocket.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tungstenite::WebSocket;
 use tungstenite::handshake::HandshakeError;
@@ -18,6 +18,8 @@ use crate::sys::socket::Socket;
 
 /// Every answer must fit: 10,000 zvols with all properties are 26 MB; a lying server may not take all memory.
 const LARGEST_MESSAGE: usize = 256 << 20;
+/// A time-out shorter than this says more about our deadline than about the NAS.
+const FAIR_CHANCE: Duration = Duration::from_secs(1);
 /// An address that swallows packets must not use up the time of the next one.
 const PER_ADDRESS: Duration = Duration::from_secs(5);
 
@@ -29,6 +31,7 @@ pub struct Dialled {
 /// Connects, verifies and upgrades; a host that nobody answers on is remembered as dead.
 pub fn dial(storeid: &str, nas: &Nas, deadline: Deadline) -> Result<Dialled> {
     let (stream, address) = connect(nas, deadline)?;
+    let started = Instant::now();
     let opened = secure(storeid, nas, stream).and_then(|stream| upgrade(nas, stream));
     match opened {
         Ok(socket) => {
@@ -36,7 +39,7 @@ pub fn dial(storeid: &str, nas: &Nas, deadline: Deadline) -> Result<Dialled> {
             Ok(Dialled { socket, address })
         }
         Err(error) => {
-            if error.kind == Kind::Timeout {
+            if error.kind == Kind::Timeout && started.elapsed() >= FAIR_CHANCE {
                 reach::remember_dead(address.ip(), &error);
             }
             Err(error)
@@ -61,6 +64,7 @@ fn connect(nas: &Nas, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
             last = dead;
             continue;
         }
+        let started = Instant::now();
         match Socket::connect(address, deadline.at_most(PER_ADDRESS)) {
             Ok(socket) => {
                 socket.set_deadline(deadline);
@@ -68,7 +72,9 @@ fn connect(nas: &Nas, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
             }
             Err(interrupted) if interrupted.kind == Kind::Interrupted => return Err(interrupted),
             Err(error) => {
-                reach::remember_dead(address.ip(), &error);
+                if error.kind == Kind::Unreachable || started.elapsed() >= FAIR_CHANCE {
+                    reach::remember_dead(address.ip(), &error);
+                }
                 last = error;
             }
         }

@@ -1,6 +1,7 @@
 //! Connections kept by this process, and what is done when one breaks.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::budget::Lane;
 use super::connection::{Connection, Flight, Outcome};
@@ -8,6 +9,7 @@ use super::{Answer, Call, Effect, Rpc, dial, login};
 use crate::config::{Config, Credentials, Nas};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::logging::{self, Level};
 
 /// Connections that nobody uses right now. Taken out for a flight, so that neither a fork nor a Perl signal
 /// handler in the middle of one can find it here.
@@ -18,6 +20,7 @@ pub struct Session {
     nas: Nas,
     credentials: Credentials,
     lane: Lane,
+    debug: u8,
 }
 
 impl Session {
@@ -27,6 +30,7 @@ impl Session {
             nas: config.nas.clone(),
             credentials: config.credentials.clone(),
             lane,
+            debug: config.debug,
         }
     }
 
@@ -36,6 +40,7 @@ impl Session {
             nas: self.nas.clone(),
             credentials: self.credentials.clone(),
             lane,
+            debug: self.debug,
         }
     }
 
@@ -78,6 +83,37 @@ impl Session {
 
 impl Rpc for Session {
     fn flight(&mut self, calls: &[Call], deadline: Deadline) -> Result<Vec<Result<Answer>>> {
+        let started = Instant::now();
+        let results = self.exchange(calls, deadline);
+        if self.debug >= 2 {
+            trace(&self.storeid, calls, &results, started.elapsed());
+        }
+        results
+    }
+}
+
+/// Logins do not come by here: no secret is among the parameters.
+fn trace(storeid: &str, calls: &[Call], results: &Result<Vec<Result<Answer>>>, took: Duration) {
+    for (at, call) in calls.iter().enumerate() {
+        let outcome = match results {
+            Ok(results) => match results.get(at) {
+                Some(Err(error)) => error.cause.clone(),
+                _ => "ok".to_owned(),
+            },
+            Err(error) => error.cause.clone(),
+        };
+        let text = format!(
+            "{storeid}: {} {} ({} ms): {outcome}",
+            call.method,
+            call.params,
+            took.as_millis()
+        );
+        logging::log(Level::Debug, &text);
+    }
+}
+
+impl Session {
+    fn exchange(&self, calls: &[Call], deadline: Deadline) -> Result<Vec<Result<Answer>>> {
         let mut results: Vec<Option<Result<Answer>>> = calls.iter().map(|_| None).collect();
         let (mut connection, reused) = match self.take_idle() {
             Some(connection) => (connection, true),

@@ -48,8 +48,8 @@ pub trait Exports {
     /// How the zvol is spelt by its present export through this storage.
     fn volname(&self, zvol: &ZvolName) -> Option<String>;
 
-    /// Exported, and not through this storage.
-    fn exported_elsewhere(&self, zvol: &ZvolName) -> bool;
+    /// Exported, and not through this storage. Without this storage's target nobody can tell: an error.
+    fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool>;
 
     /// Where a new volume will be found.
     fn plan(&self, zvol: &ZvolName) -> Result<Plan>;

@@ -87,3 +87,20 @@ fn another_storage_of_the_cluster_on_the_dataset_does_not_see_our_volumes() {
     let stranger = pve_storage_truenas::config::Config::parse("stranger", &nas.section()).unwrap();
     assert!(ops::list_images(&stranger, None, None).unwrap().is_empty());
 }
+
+#[test]
+fn volumes_without_mark_are_not_left_out_when_the_target_is_not_found() {
+    let nas = Nas::new();
+    let volname = nas.alloc("100", "1024");
+    let zvol = format!("{DATASET}/vm-100-disk-0");
+    nas.by_hand("pool.dataset.update", json!([zvol, {"user_properties": []}]));
+    assert_eq!(nas.names(), [volname]);
+    let elsewhere = nas.config_with(&[("target_iqn", "iqn.2005-10.org.freenas.ctl:gone")]);
+    let error = ops::list_images(&elsewhere, None, None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("no iSCSI target 'iqn.2005-10.org.freenas.ctl:gone'"),
+        "{error}"
+    );
+}

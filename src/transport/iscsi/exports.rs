@@ -159,12 +159,13 @@ impl Exports for View {
         self.lun(zvol).map(|lun| volname::with_lun(zvol, lun))
     }
 
-    fn exported_elsewhere(&self, zvol: &ZvolName) -> bool {
-        self.lun(zvol).is_none()
-            && self
-                .extents_of(zvol)
-                .iter()
-                .any(|extent| self.mapped.binary_search(&extent.id).is_ok())
+    fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool> {
+        let mapped = |extent: &&Extent| self.mapped.binary_search(&extent.id).is_ok();
+        if !self.extents_of(zvol).iter().any(mapped) {
+            return Ok(false);
+        }
+        self.target()?;
+        Ok(self.lun(zvol).is_none())
     }
 
     fn plan(&self, zvol: &ZvolName) -> Result<Plan> {
