@@ -66,7 +66,7 @@ fn wanted(name: &str, vmid: u32) -> Result<ZvolName> {
 
 fn alloc(config: &Config, order: &Order) -> Result<String> {
     let transport = transport::of(config)?;
-    let mut api = api(config, Lane::Work, UNDER_LOCK);
+    let mut api = api(config, Lane::Locked, UNDER_LOCK);
     let look = Look::inspection(config, transport.as_ref(), &mut api)?;
     ready(config, &look, order)?;
     let zvol = choose(&look, order)?;

@@ -76,7 +76,7 @@ fn free(config: &Config, volname: &str) -> Result<Option<String>> {
         .advice("remove it on the TrueNAS when this storage is no longer used"));
     }
     let transport = transport::of(config)?;
-    let mut api = api(config, Lane::Work, UNDER_LOCK);
+    let mut api = api(config, Lane::Locked, UNDER_LOCK);
     let seen = Seen::look(config, transport.as_ref(), &zvol, &mut api)?;
     let Some(resource) = seen.resource else {
         seen.exports.unpublish(&mut api, &zvol)?;

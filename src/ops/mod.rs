@@ -2,6 +2,7 @@
 
 mod alloc;
 mod anchor;
+mod figures;
 mod free;
 mod hooks;
 mod image;

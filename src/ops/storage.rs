@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::look::{missing_dataset, usable_parent};
-use super::{IDENTITY, api, on};
+use super::{IDENTITY, api, figures, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Lane};
 use crate::config::Config;
@@ -32,7 +32,14 @@ pub fn status(config: &Config) -> Result<Usage> {
         let parent = parent(config, &mut Api::new(config, Lane::Status, deadline))?;
         Ok(usage(&parent))
     });
-    on(config, "status", "", result)
+    if let Ok(usage) = &result {
+        figures::keep(config, usage);
+    }
+    let repeated = match &result {
+        Err(error) if error.kind == Kind::RateLimited => figures::last(config),
+        _ => None,
+    };
+    on(config, "status", "", repeated.map_or(result, Ok))
 }
 
 /// A quota is the size of the storage, but only what the pool still has is free.

@@ -13,6 +13,7 @@ use crate::sys::{clock, file, paths, poll};
 
 const WINDOW_MILLIS: u64 = 60_000;
 const LOGINS_PER_WINDOW: usize = 15;
+const LONGEST_WAIT_UNDER_LOCK: Duration = Duration::from_secs(5);
 const KEPT_FOR_UNDO: usize = 2;
 const KEPT_FOR_STATUS: usize = 5;
 
@@ -20,6 +21,8 @@ const KEPT_FOR_STATUS: usize = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     Work,
+    /// Under PVE's storage lock, where others wait too.
+    Locked,
     Status,
     Undo,
 }
@@ -29,7 +32,7 @@ impl Lane {
         match self {
             Self::Undo => LOGINS_PER_WINDOW,
             Self::Status => LOGINS_PER_WINDOW - KEPT_FOR_UNDO,
-            Self::Work => LOGINS_PER_WINDOW - KEPT_FOR_UNDO - KEPT_FOR_STATUS,
+            Self::Work | Self::Locked => LOGINS_PER_WINDOW - KEPT_FOR_UNDO - KEPT_FOR_STATUS,
         }
     }
 }
@@ -40,6 +43,11 @@ fn path(address: IpAddr) -> PathBuf {
 
 /// Takes a slot, waiting for one until the deadline. A node without a writable `/run` has no budget.
 pub fn take(address: IpAddr, lane: Lane, deadline: Deadline) -> Result<()> {
+    let deadline = if lane == Lane::Locked {
+        deadline.at_most(LONGEST_WAIT_UNDER_LOCK)
+    } else {
+        deadline
+    };
     loop {
         let free_in = match try_take(address, lane, deadline) {
             Ok(Taken::Now) | Err(_) => return Ok(()),

@@ -57,3 +57,30 @@ fn identity_stays_and_differs_by_dataset() {
         ops::get_identity(&nas.config_with(&[("dataset", "tank/other")])).unwrap()
     );
 }
+
+/// Uses up the logins of this minute, as other processes of the node would.
+fn spend_logins(nas: &Nas) {
+    let boot = std::fs::read_to_string("/proc/uptime").unwrap();
+    let seconds: f64 = boot.split(' ').next().unwrap().parse().unwrap();
+    let now = (seconds * 1000.0) as u64;
+    let folder = crate::support::node().join("run/pve-storage-truenas/logins");
+    std::fs::create_dir_all(&folder).unwrap();
+    let lines: String = (0..15).map(|n| format!("{}\n", now - 1000 - n)).collect();
+    std::fs::write(folder.join(nas.url().0.to_string()), lines).unwrap();
+}
+
+#[test]
+fn without_a_login_slot_status_repeats_the_last_figures_and_others_say_when_one_is_free() {
+    let nas = Nas::new();
+    let config = nas.config();
+    let before = ops::status(&config).unwrap();
+    spend_logins(&nas);
+    // The open connection is that of another user.
+    let section = nas.config_with(&[("tn_api_user", "somebody_else")]);
+    assert_eq!(ops::status(&section).unwrap(), before);
+    let started = std::time::Instant::now();
+    let error = ops::alloc_image(&section, "100", "raw", None, "1024").unwrap_err();
+    assert_eq!(error.kind, Kind::RateLimited);
+    assert!(error.to_string().contains("the next is free in"), "{error}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(30));
+}
