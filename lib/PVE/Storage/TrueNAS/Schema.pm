@@ -286,7 +286,6 @@ my @GROUPS = (
             [
                 'debug', 'integer', '1.0', 'both', 0,
                 'What is written to the journal: 0 little, 1 each step, 2 each call.',
-                planned => 1,
             ],
             [
                 'tn_storage_lock_timeout', 'integer', '2.1', 'both', undef,
