@@ -43,7 +43,9 @@ is $class->list_images('nas1', $scfg)->@*, 1, 'the next call does not get the an
 
 my $mute = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "no port: $!";
 my ($port) = $mute->sockport() =~ /(\d+)/;
-ends_at_once($sim->section(api_host => '127.0.0.1', api_port => $port),
-    'a TLS handshake that nobody answers');
+ends_at_once(
+    $sim->section(api_host => '127.0.0.1', api_port => $port),
+    'a TLS handshake that nobody answers'
+);
 
 done_testing;
