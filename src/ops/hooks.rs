@@ -50,7 +50,7 @@ fn add(config: &Config, stored: &mut Stored, others: &[OtherStorage]) -> Result<
     alone_on_its_dataset(config, others)?;
     cluster::id_or_new()?;
     let transport = transport::of(config)?;
-    let mut api = api(config, Lane::Work, ADD_STORAGE);
+    let mut api = api(config, Lane::Proof, ADD_STORAGE);
     let look = Look::inspection(config, transport.as_ref(), &mut api)?;
     together(look.exports.problems())?;
     warn_of_foreign_marks(config, &look)?;
@@ -151,7 +151,7 @@ pub fn on_update(
 }
 
 fn try_login(config: &Config, stored: &mut Stored) -> Result<()> {
-    let mut api = api(config, Lane::Work, ADD_STORAGE);
+    let mut api = api(config, Lane::Proof, ADD_STORAGE);
     api.ask(dataset::exactly(&[&config.dataset]))
         .map_err(|error| super::look::missing_dataset(config, error))?;
     learn_user(config, stored, &mut api)

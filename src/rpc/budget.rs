@@ -23,6 +23,8 @@ pub enum Lane {
     Work,
     /// Under PVE's storage lock, where others wait too.
     Locked,
+    /// Somebody corrects the configuration right now: what failed before says nothing.
+    Proof,
     Status,
     Undo,
 }
@@ -32,7 +34,7 @@ impl Lane {
         match self {
             Self::Undo => LOGINS_PER_WINDOW,
             Self::Status => LOGINS_PER_WINDOW - KEPT_FOR_UNDO,
-            Self::Work | Self::Locked => LOGINS_PER_WINDOW - KEPT_FOR_UNDO - KEPT_FOR_STATUS,
+            Self::Work | Self::Locked | Self::Proof => LOGINS_PER_WINDOW - KEPT_FOR_UNDO - KEPT_FOR_STATUS,
         }
     }
 }

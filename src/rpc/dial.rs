@@ -7,6 +7,7 @@ use tungstenite::WebSocket;
 use tungstenite::handshake::HandshakeError;
 use tungstenite::protocol::WebSocketConfig;
 
+use super::budget::Lane;
 use super::connection::{self, Stream};
 use super::reach;
 use super::tls::{Client, Refusal};
@@ -29,8 +30,8 @@ pub struct Dialled {
 }
 
 /// Connects, verifies and upgrades; a host that nobody answers on is remembered as dead.
-pub fn dial(storeid: &str, nas: &Nas, deadline: Deadline) -> Result<Dialled> {
-    let (stream, address) = connect(nas, deadline)?;
+pub fn dial(storeid: &str, nas: &Nas, lane: Lane, deadline: Deadline) -> Result<Dialled> {
+    let (stream, address) = connect(nas, lane, deadline)?;
     let started = Instant::now();
     let opened = secure(storeid, nas, stream).and_then(|stream| upgrade(nas, stream));
     match opened {
@@ -40,7 +41,7 @@ pub fn dial(storeid: &str, nas: &Nas, deadline: Deadline) -> Result<Dialled> {
         }
         Err(error) => {
             if error.kind == Kind::Timeout && started.elapsed() >= FAIR_CHANCE {
-                reach::remember_dead(address.ip(), &error);
+                reach::remember_dead(address, &error);
             }
             Err(error)
         }
@@ -49,18 +50,18 @@ pub fn dial(storeid: &str, nas: &Nas, deadline: Deadline) -> Result<Dialled> {
 
 /// True when the API's port takes connections.
 pub fn answers(nas: &Nas, deadline: Deadline) -> Result<bool> {
-    match connect(nas, deadline) {
+    match connect(nas, Lane::Status, deadline) {
         Ok(_) => Ok(true),
         Err(error) if error.kind == Kind::Interrupted => Err(error),
         Err(_) => Ok(false),
     }
 }
 
-fn connect(nas: &Nas, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
+fn connect(nas: &Nas, lane: Lane, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
     let addresses = resolve(&nas.host, nas.port, nas.prefer_ipv4, deadline).map_err(named(nas))?;
     let mut last = Error::new(Kind::Unreachable, "no address to connect to");
     for address in addresses {
-        if let Some(dead) = reach::known_dead(address.ip()) {
+        if let Some(dead) = reach::known_dead(address).filter(|_| lane != Lane::Proof) {
             last = dead;
             continue;
         }
@@ -73,7 +74,7 @@ fn connect(nas: &Nas, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
             Err(interrupted) if interrupted.kind == Kind::Interrupted => return Err(interrupted),
             Err(error) => {
                 if error.kind == Kind::Unreachable || started.elapsed() >= FAIR_CHANCE {
-                    reach::remember_dead(address.ip(), &error);
+                    reach::remember_dead(address, &error);
                 }
                 last = error;
             }

@@ -74,7 +74,7 @@ impl Session {
     }
 
     fn fresh(&self, deadline: Deadline) -> Result<Connection> {
-        let dialled = dial::dial(&self.storeid, &self.nas, deadline)?;
+        let dialled = dial::dial(&self.storeid, &self.nas, self.lane, deadline)?;
         let mut connection = Connection::new(dialled.socket, dialled.address);
         login::log_in(&mut connection, &self.credentials, self.lane, deadline)?;
         Ok(connection)

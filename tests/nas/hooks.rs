@@ -110,3 +110,14 @@ fn updates_that_do_not_touch_the_connection_need_no_nas() {
     let changed = Raw::from([("tn_sparse".to_owned(), "0".to_owned())]);
     ops::on_update(&storeid, &section, &changed, &[], &Raw::new(), &[]).unwrap();
 }
+
+#[test]
+fn a_corrected_storage_is_tried_at_once_and_a_wrong_port_marks_no_other_storage_dead() {
+    let nas = Nas::new();
+    let mut wrong = nas.section();
+    wrong.insert("api_port".into(), "1".into());
+    let error = ops::on_add(&nas.storeid, &wrong, &Raw::new(), &[]).unwrap_err();
+    assert!(error.to_string().contains("is not reachable"), "{error}");
+    ops::status(&nas.config()).unwrap();
+    ops::on_add(&nas.storeid, &nas.section(), &Raw::new(), &[]).unwrap();
+}
