@@ -119,9 +119,9 @@ impl Api {
         }
     }
 
-    /// True when the server takes connections, without a login.
-    pub fn answers(&self) -> Result<bool> {
-        self.session.answers(self.deadline)
+    /// Whether the server takes connections, without a login; the error says why not.
+    pub fn reach(&self) -> Result<()> {
+        self.session.reach(self.deadline)
     }
 
     pub fn deadline(&self) -> Deadline {

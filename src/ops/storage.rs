@@ -75,19 +75,33 @@ pub fn check_connection(config: &Config) -> Result<bool> {
     if recently_checked(config) {
         return Ok(true);
     }
-    let alive = in_round(config, |deadline| alive(config, deadline))?;
-    if alive {
-        remember_check(config);
+    match in_round(config, |deadline| reach(config, deadline)) {
+        Ok(()) => remember_check(config),
+        Err(error) if error.kind == Kind::Interrupted => return Err(error),
+        Err(why) => {
+            // PVE only says that the storage is not online; pvestatd asks every 10 s.
+            if with_round(config, |round| !std::mem::replace(&mut round.told_away, true)) {
+                logging::warn(format!("storage '{}': {why}", config.storeid));
+            }
+            return Ok(false);
+        }
     }
-    Ok(alive)
+    Ok(true)
 }
 
-fn alive(config: &Config, deadline: Deadline) -> Result<bool> {
+/// Fine when the API or a data portal answers; the error is that of the API.
+fn reach(config: &Config, deadline: Deadline) -> Result<()> {
     let api_share = Duration::from_millis(1500);
-    if Api::new(config, Lane::Status, deadline.at_most(api_share)).answers()? {
-        return Ok(true);
+    let Err(why) = Api::new(config, Lane::Status, deadline.at_most(api_share)).reach() else {
+        return Ok(());
+    };
+    if why.kind == Kind::Interrupted {
+        return Err(why);
     }
-    transport::of(config)?.any_portal_answers(deadline.keeping(LEAST * 2))
+    match transport::of(config)?.any_portal_answers(deadline.keeping(LEAST * 2))? {
+        true => Ok(()),
+        false => Err(why),
+    }
 }
 
 /// Dies only when neither the API nor a portal answers; everything else that is wrong is said once.
@@ -99,7 +113,7 @@ pub fn activate_storage(config: &Config) -> Result<()> {
         match parent(config, &mut Api::new(config, Lane::Status, deadline)) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == Kind::Interrupted => Err(error),
-            Err(error) if unanswered(&error) && !alive(config, deadline)? => Err(error),
+            Err(error) if unanswered(&error) => reach(config, deadline).map_err(|_| error).map(|()| false),
             Err(error) => {
                 let error = error.doing(format!("activate storage '{}'", config.storeid));
                 logging::log(logging::Level::Warning, &error.to_string());
@@ -141,6 +155,8 @@ pub fn get_identity(config: &Config) -> Result<String> {
 struct Round {
     spent: Duration,
     checked: Option<(Instant, String)>,
+    /// This process has said that the storage is away.
+    told_away: bool,
 }
 
 static ROUNDS: Mutex<Option<HashMap<String, Round>>> = Mutex::new(None);

@@ -48,13 +48,9 @@ pub fn dial(storeid: &str, nas: &Nas, lane: Lane, deadline: Deadline) -> Result<
     }
 }
 
-/// True when the API's port takes connections.
-pub fn answers(nas: &Nas, deadline: Deadline) -> Result<bool> {
-    match connect(nas, Lane::Status, deadline) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind == Kind::Interrupted => Err(error),
-        Err(_) => Ok(false),
-    }
+/// Whether the API's port takes connections; the error says why not.
+pub fn reach(nas: &Nas, deadline: Deadline) -> Result<()> {
+    connect(nas, Lane::Status, deadline).map(|_| ())
 }
 
 fn connect(nas: &Nas, lane: Lane, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
@@ -128,7 +124,8 @@ fn refused(storeid: &str, nas: &Nas, refusal: &Refusal) -> Error {
         ),
     )
     .advice(format!(
-        "compare the fingerprint with TrueNAS > Credentials > Certificates; if it is the same: pvesm set {storeid} --tn_tls_fingerprint {}",
+        "compare the fingerprint with TrueNAS > Credentials > Certificates; if it is the same: \
+         pvesm set {storeid} --tn_tls_fingerprint {} (or give that option to pvesm add)",
         refusal.fingerprint
     ))
 }

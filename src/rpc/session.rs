@@ -44,13 +44,13 @@ impl Session {
         }
     }
 
-    /// True when the API takes connections, or one of ours is open.
-    pub fn answers(&self, deadline: Deadline) -> Result<bool> {
+    /// Fine when one of our connections is open or the API takes a new one; the error says why not.
+    pub fn reach(&self, deadline: Deadline) -> Result<()> {
         if let Some(connection) = self.take_idle() {
             self.keep(connection);
-            return Ok(true);
+            return Ok(());
         }
-        dial::answers(&self.nas, deadline)
+        dial::reach(&self.nas, deadline)
     }
 
     fn same_as(&self, nas: &Nas, credentials: &Credentials) -> bool {
