@@ -75,6 +75,29 @@ fn wrong_settings_are_named_and_nothing_is_made() {
 }
 
 #[test]
+fn missing_keys_are_named_when_a_storage_is_added_and_nothing_is_stored() {
+    let nas = Nas::new();
+    for key in ["api_host", "api_key", "dataset", "target_iqn"] {
+        let mut section = nas.section();
+        section.remove(key);
+        let error = ops::on_add("missing", &section, &Raw::new(), &[])
+            .unwrap_err()
+            .to_string();
+        let named = if key == "api_key" {
+            "there is no API key".to_owned()
+        } else {
+            format!("{key} is missing")
+        };
+        assert!(
+            error.contains(&named) && error.contains("what to do: "),
+            "{error}"
+        );
+        let stored = crate::support::node().join("etc-pve/priv/storage/missing.truenas");
+        assert!(!stored.exists());
+    }
+}
+
+#[test]
 fn the_refusal_of_a_certificate_gives_the_line_that_accepts_it() {
     let nas = Nas::new();
     let error = alloc_with(&nas, &[("tn_tls_fingerprint", "")]).to_string();
