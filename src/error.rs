@@ -31,6 +31,8 @@ pub enum Kind {
     Unsupported,
     /// The server said something that we do not understand.
     Protocol,
+    /// Something on this node: a program, a device, the kernel.
+    Host,
     Internal,
 }
 

@@ -79,6 +79,16 @@ pub struct Iscsi {
     /// The full IQN.
     pub target_iqn: String,
     pub portals: Vec<Address>,
+    pub chap: Option<Chap>,
+    /// `None` leaves it to the number of portals and to what multipathd does by itself.
+    pub multipath: Option<bool>,
+}
+
+/// How the initiator proves itself to the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chap {
+    pub user: String,
+    pub password: Secret,
 }
 
 /// A volblocksize, as the server spells it and in bytes.
@@ -143,9 +153,11 @@ impl Config {
     fn assemble(storeid: &str, raw: &Raw, stored: impl FnOnce() -> Result<secrets::Stored>) -> Result<Self> {
         let fields = Fields::new(raw);
         let nas = nas(&fields)?;
+        // The file wins: a secret that was left in storage.cfg for older nodes cannot be changed there.
+        let secrets = secrets::Stored::of_section(raw).overlaid_by(stored()?);
         Ok(Self {
             storeid: storeid.to_owned(),
-            credentials: credentials(storeid, &fields, stored)?,
+            credentials: credentials(storeid, &fields, &secrets)?,
             nas,
             dataset: dataset(&fields)?,
             block_size: fields
@@ -157,7 +169,7 @@ impl Config {
             space_overhead: fields.factor("tn_space_overhead")?.unwrap_or(1.2),
             overcommit: fields.factor("tn_overcommit")?,
             names: volume_names(&fields)?,
-            transport: transport(&fields)?,
+            transport: transport(&fields, &secrets)?,
             debug: fields.number("debug")?.unwrap_or(0),
         })
     }
@@ -207,21 +219,15 @@ fn plain(host: &str) -> Result<Channel> {
     .advice("remove api_scheme (wss is the default); for a self-signed certificate set tn_tls_fingerprint"))
 }
 
-fn credentials(
-    storeid: &str,
-    fields: &Fields<'_>,
-    stored: impl FnOnce() -> Result<secrets::Stored>,
-) -> Result<Credentials> {
-    let stored = stored()?;
-    // The file wins: a key that was left in storage.cfg for older nodes cannot be rotated there.
-    let api_key = stored
-        .api_key
-        .or_else(|| fields.text("api_key").map(Secret::new))
-        .ok_or_else(|| {
-            Error::invalid("there is no API key for this storage")
-                .advice(format!("store one with: pvesm set {storeid} --api_key KEY"))
-        })?;
-    let api_user = fields.text("api_user").map(str::to_owned).or(stored.api_user);
+fn credentials(storeid: &str, fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Credentials> {
+    let api_key = secrets.api_key.clone().ok_or_else(|| {
+        Error::invalid("there is no API key for this storage")
+            .advice(format!("store one with: pvesm set {storeid} --api_key KEY"))
+    })?;
+    let api_user = fields
+        .text("api_user")
+        .map(str::to_owned)
+        .or_else(|| secrets.api_user.clone());
     Ok(Credentials { api_key, api_user })
 }
 
@@ -252,9 +258,9 @@ fn volume_names(fields: &Fields<'_>) -> Result<VolumeNames> {
     }
 }
 
-fn transport(fields: &Fields<'_>) -> Result<Transport> {
+fn transport(fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Transport> {
     match fields.text("transport_mode") {
-        None | Some("iscsi") => iscsi(fields).map(Transport::Iscsi),
+        None | Some("iscsi") => iscsi(fields, secrets).map(Transport::Iscsi),
         Some("nvme-tcp") => Ok(Transport::NvmeTcp {
             subsystem_nqn: fields
                 .required("subsystem_nqn", "the NQN of the NVMe subsystem")?
@@ -268,7 +274,7 @@ fn transport(fields: &Fields<'_>) -> Result<Transport> {
     }
 }
 
-fn iscsi(fields: &Fields<'_>) -> Result<Iscsi> {
+fn iscsi(fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Iscsi> {
     let target_iqn = fields.required("target_iqn", "the full IQN of the iSCSI target")?;
     let known_form = ["iqn.", "naa.", "eui."]
         .iter()
@@ -280,6 +286,20 @@ fn iscsi(fields: &Fields<'_>) -> Result<Iscsi> {
     Ok(Iscsi {
         target_iqn: target_iqn.to_owned(),
         portals: portals(fields, 3260)?,
+        chap: chap(fields, secrets),
+        multipath: fields
+            .text("use_multipath")
+            .map(|_| fields.flag("use_multipath", false))
+            .transpose()?,
+    })
+}
+
+/// As 1.x: only when both are set.
+fn chap(fields: &Fields<'_>, secrets: &secrets::Stored) -> Option<Chap> {
+    let user = fields.text("chap_user")?.to_owned();
+    Some(Chap {
+        user,
+        password: secrets.chap_password.clone()?,
     })
 }
 

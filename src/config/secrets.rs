@@ -63,10 +63,29 @@ pub const KEYS: [&str; 4] = [
 ];
 
 impl Stored {
+    /// The secrets that stand in a section of storage.cfg.
+    pub fn of_section(raw: &Raw) -> Self {
+        let mut found = Self::default();
+        found.update(raw);
+        found
+    }
+
+    /// These, where `other` has nothing.
+    pub fn overlaid_by(self, other: Self) -> Self {
+        Self {
+            api_key: other.api_key.or(self.api_key),
+            api_user: other.api_user.or(self.api_user),
+            chap_password: other.chap_password.or(self.chap_password),
+            nvme_dhchap_secret: other.nvme_dhchap_secret.or(self.nvme_dhchap_secret),
+            nvme_dhchap_ctrl_secret: other.nvme_dhchap_ctrl_secret.or(self.nvme_dhchap_ctrl_secret),
+        }
+    }
+
     /// Takes over what `given` holds, in either spelling.
     pub fn update(&mut self, given: &Raw) {
         for key in KEYS {
             let value = given.get(&format!("tn_{key}")).or_else(|| given.get(key));
+            let value = value.filter(|value| !value.trim().is_empty());
             if let (Some(value), Some(slot)) = (value, self.slot(key)) {
                 *slot = Some(Secret::new(value.trim()));
             }

@@ -1,5 +1,13 @@
 //! What only this node knows: its names, its paths to the data portals.
 
+pub mod by_id;
+mod command;
+pub mod iscsi;
+pub mod multipath;
+pub mod scsi;
+mod sysfs;
+pub mod usage;
+
 use std::fs;
 
 use crate::config::Address;

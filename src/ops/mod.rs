@@ -1,5 +1,6 @@
 //! The verbs of PVE: each public function is one plugin method.
 
+mod activate;
 mod alloc;
 mod anchor;
 mod figures;
@@ -15,6 +16,7 @@ mod storage;
 
 use std::time::Duration;
 
+pub use activate::{activate_volume, deactivate_volume};
 pub use alloc::alloc_image;
 pub use free::{free_image, free_image_finish};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};

@@ -1,11 +1,14 @@
 //! The operating system behind safe functions: waiting, sockets, names, locks, clocks, paths.
 //! With `ffi` the only place where `unsafe` may stand.
 
+pub mod block;
 pub mod clock;
 pub mod file;
 pub mod paths;
 pub mod poll;
+pub mod process;
 pub mod random;
 pub mod resolve;
 pub mod signals;
 pub mod socket;
+pub mod uevent;

@@ -12,6 +12,26 @@ pub fn secrets_dir() -> PathBuf {
     etc_pve().join("priv/storage")
 }
 
+/// `/sys`
+pub fn sys() -> PathBuf {
+    node_root().join("sys")
+}
+
+/// `/proc`
+pub fn proc() -> PathBuf {
+    node_root().join("proc")
+}
+
+/// `/dev`
+pub fn dev() -> PathBuf {
+    node_root().join("dev")
+}
+
+/// Node records of open-iscsi.
+pub fn iscsi_nodes() -> PathBuf {
+    node_root().join("etc/iscsi/nodes")
+}
+
 /// Written by open-iscsi's package.
 pub fn initiator_name_file() -> PathBuf {
     node_root().join("etc/iscsi/initiatorname.iscsi")

@@ -27,6 +27,24 @@ pub fn ready(fd: RawFd, interest: Interest, deadline: Deadline) -> Result<bool> 
     wait(&mut polled, deadline)
 }
 
+/// Which of several descriptors are readable or at their end; none when the deadline came first.
+pub fn any_readable(fds: &[RawFd], deadline: Deadline) -> Result<Vec<RawFd>> {
+    let mut polled: Vec<libc::pollfd> = fds
+        .iter()
+        .map(|fd| libc::pollfd {
+            fd: *fd,
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    wait(&mut polled, deadline)?;
+    Ok(polled
+        .iter()
+        .filter(|entry| entry.revents != 0)
+        .map(|entry| entry.fd)
+        .collect())
+}
+
 /// Lets `duration` pass, or less when the deadline comes first; for time limits that no event announces.
 pub fn pause(duration: Duration, deadline: Deadline) -> Result<()> {
     wait(&mut [], deadline.at_most(duration)).map(|_| ())

@@ -1,6 +1,12 @@
 //! How a zvol becomes reachable. Callers see exports; LUNs and namespaces stay in here.
 
 mod iscsi;
+pub mod link;
+pub mod memory;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use crate::api::{Answers, Api, Flight, Request};
 use crate::config::{self, Config};
@@ -33,6 +39,27 @@ pub trait Transport {
 
     /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;
+
+    /// Makes the device of an exported zvol appear on this node and proves that it is the one. The path is stable
+    /// as long as the device is there.
+    fn attach(&self, identity: &Identity, deadline: Deadline) -> Result<PathBuf>;
+
+    /// Who uses the device on this node, in words; empty when nobody does or there is no device.
+    fn users(&self, identity: &Identity) -> Result<Vec<String>>;
+
+    /// Takes the device away from this node; nobody may be using it.
+    fn detach(&self, identity: &Identity, deadline: Deadline) -> Result<()>;
+
+    /// Returns when this node sees the new size, or at once where it has no such device.
+    fn resized(&self, identity: &Identity, deadline: Deadline) -> Result<()>;
+}
+
+/// What a device must answer to be accepted for a zvol. The number is a hint where to look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    unique: String,
+    number: u32,
+    pub bytes: u64,
 }
 
 /// Questions on their way.
@@ -47,6 +74,12 @@ pub trait Exports {
 
     /// How the zvol is spelt by its present export through this storage.
     fn volname(&self, zvol: &ZvolName) -> Option<String>;
+
+    /// An export names the zvol, which need not exist: a new zvol of that name would be served at once.
+    fn names(&self, zvol: &ZvolName) -> bool;
+
+    /// What this node's device of the zvol must answer; `None` where this storage does not export it.
+    fn identity(&self, zvol: &ZvolName, bytes: u64) -> Option<Identity>;
 
     /// Exported, and not through this storage. Without this storage's target nobody can tell: an error.
     fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool>;

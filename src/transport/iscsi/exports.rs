@@ -9,7 +9,7 @@ use crate::api::iscsi::{Extent, Initiators, Mapping, Target};
 use crate::api::service::Service;
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
-use crate::transport::{Exports, Plan};
+use crate::transport::{Exports, Identity, Plan};
 use crate::undo::Undo;
 use crate::volume::zvol::WEIGHT;
 use crate::volume::{ZvolName, volname};
@@ -157,6 +157,21 @@ impl Exports for View {
 
     fn volname(&self, zvol: &ZvolName) -> Option<String> {
         self.lun(zvol).map(|lun| volname::with_lun(zvol, lun))
+    }
+
+    fn names(&self, zvol: &ZvolName) -> bool {
+        !self.extents_of(zvol).is_empty()
+    }
+
+    fn identity(&self, zvol: &ZvolName, bytes: u64) -> Option<Identity> {
+        let exported = |extent: &&Extent| self.luns.contains_key(&extent.id);
+        let extent = self.extents_of(zvol).into_iter().find(exported)?;
+        let number = self.luns.get(&extent.id).copied()?;
+        Some(Identity {
+            unique: extent.naa.clone(),
+            number,
+            bytes,
+        })
     }
 
     fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool> {

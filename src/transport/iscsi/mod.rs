@@ -1,9 +1,12 @@
 //! iSCSI, NAS side: all volumes of a storage are LUNs of one target.
 
 mod exports;
+mod node;
 mod publish;
 
-use super::{Exports, Pending, Transport};
+use std::path::PathBuf;
+
+use super::{Exports, Identity, Pending, Transport};
 use crate::api::iscsi::{self as api, Extent, Global, Initiators, Mapping, Target};
 use crate::api::service::{self, Service};
 use crate::api::{Answers, Flight, Request, Ticket};
@@ -63,6 +66,22 @@ impl Transport for Iscsi {
 
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {
         api::extent_labels_of_disk(&disk(&self.dataset, zvol))
+    }
+
+    fn attach(&self, identity: &Identity, deadline: Deadline) -> Result<PathBuf> {
+        node::attach(&self.settings, self.prefer_ipv4, identity, deadline)
+    }
+
+    fn users(&self, identity: &Identity) -> Result<Vec<String>> {
+        node::users(identity)
+    }
+
+    fn detach(&self, identity: &Identity, deadline: Deadline) -> Result<()> {
+        node::detach(identity, deadline)
+    }
+
+    fn resized(&self, identity: &Identity, deadline: Deadline) -> Result<()> {
+        node::resized(identity, deadline)
     }
 }
 

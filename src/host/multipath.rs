@@ -1,0 +1,105 @@
+//! Multipath maps, one at a time and by WWID.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::command::{self, Program};
+use super::scsi::{Disk, Naa};
+use super::{sysfs, usage};
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::sys::paths;
+
+const COMMAND: Duration = Duration::from_secs(10);
+
+/// `dm-3` and the name that multipath gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Map {
+    pub device: String,
+    pub name: String,
+}
+
+impl Map {
+    pub fn node(&self) -> PathBuf {
+        paths::dev().join("mapper").join(&self.name)
+    }
+
+    /// Names of the SCSI disks in it.
+    pub fn members(&self) -> Vec<String> {
+        sysfs::names(&paths::sys().join("block").join(&self.device).join("slaves"))
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> Option<u64> {
+        let sectors: u64 = sysfs::read(&paths::sys().join("block").join(&self.device).join("size"))?
+            .parse()
+            .ok()?;
+        Some(sectors * 512)
+    }
+}
+
+/// The map of this identity, found by its dm UUID: names can be chosen by anybody.
+pub fn map(naa: &Naa) -> Option<Map> {
+    let wanted = format!("mpath-{}", naa.wwid());
+    let folder = paths::sys().join("block");
+    sysfs::names(&folder)
+        .into_iter()
+        .filter(|name| name.starts_with("dm-"))
+        .find_map(|device| {
+            let dm = folder.join(&device).join("dm");
+            (sysfs::read(&dm.join("uuid"))? == wanted).then_some(())?;
+            Some(Map {
+                device,
+                name: sysfs::read(&dm.join("name"))?,
+            })
+        })
+}
+
+/// multipathd builds maps of what is in the WWID file, whatever `find_multipaths` says.
+pub fn build(naa: &Naa, disk: &Disk, deadline: Deadline) -> Result<()> {
+    command::succeed(
+        Program::Multipath,
+        &["-a", &naa.wwid()],
+        deadline.at_most(COMMAND),
+    )?;
+    let node = disk.node();
+    let added = command::succeed(
+        Program::Multipathd,
+        &["add", "path", &disk.name],
+        deadline.at_most(COMMAND),
+    );
+    added
+        .or_else(|_| {
+            command::succeed(
+                Program::Multipath,
+                &[&node.to_string_lossy()],
+                deadline.at_most(COMMAND),
+            )
+        })
+        .map(|_| ())
+}
+
+pub fn resize(map: &Map, deadline: Deadline) -> Result<()> {
+    command::succeed(
+        Program::Multipathd,
+        &["resize", "map", &map.name],
+        deadline.at_most(COMMAND),
+    )
+    .map(|_| ())
+}
+
+/// Removes the map, and the WWID from the file: the number may be another volume's one day.
+pub fn flush(map: &Map, naa: &Naa, deadline: Deadline) -> Result<()> {
+    command::succeed(Program::Multipath, &["-f", &map.name], deadline.at_most(COMMAND))?;
+    command::run(
+        Program::Multipath,
+        &["-w", &naa.wwid()],
+        deadline.at_most(COMMAND),
+    )
+    .map(|_| ())
+}
+
+/// Who uses the map, apart from multipath itself.
+pub fn users(map: &Map) -> Result<Vec<String>> {
+    usage::of(&map.device, &[])
+}

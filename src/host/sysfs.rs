@@ -1,0 +1,44 @@
+//! Small reads and writes below `/sys`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+
+/// The trimmed content of an attribute; `None` when it is gone or unreadable: devices leave at any moment.
+pub fn read(path: &Path) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+pub fn write(path: &Path, value: &str) -> Result<()> {
+    fs::write(path, value).map_err(|cause| Error::new(Kind::Host, format!("{}: {cause}", path.display())))
+}
+
+/// As `write`, and a device that has left meanwhile is no error.
+pub fn write_if_there(path: &Path, value: &str) -> Result<()> {
+    match fs::write(path, value) {
+        Err(cause) if !gone(&cause) => Err(Error::new(Kind::Host, format!("{}: {cause}", path.display()))),
+        _ => Ok(()),
+    }
+}
+
+fn gone(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::NotFound
+        || matches!(cause.raw_os_error(), Some(libc::ENODEV | libc::ENXIO))
+}
+
+/// Names in a folder, sorted; none when there is no such folder.
+pub fn names(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Where a link of sysfs leads.
+pub fn real(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok()
+}

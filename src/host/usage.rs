@@ -1,0 +1,84 @@
+//! Who uses a block device of this node: maps and volume groups above it, mounts, open files.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use super::sysfs;
+use crate::error::Result;
+use crate::sys::{block, paths};
+
+/// Everybody who uses `name` (`sdb`, `dm-3`), in words; empty when nobody does. `except` are devices above it that
+/// belong to the same disk.
+pub fn of(name: &str, except: &[String]) -> Result<Vec<String>> {
+    let mut users: Vec<String> = holders(name)
+        .into_iter()
+        .filter(|holder| !except.contains(holder))
+        .map(|holder| in_words(&holder))
+        .collect();
+    if let Ok(number) = block::device_number(&paths::dev().join(name)) {
+        users.extend(mounts(number));
+        users.extend(openers(number));
+    }
+    Ok(users)
+}
+
+/// Devices that are built on this one or its partitions.
+pub fn holders(name: &str) -> Vec<String> {
+    let folder = paths::sys().join("block").join(name);
+    let partitions = sysfs::names(&folder)
+        .into_iter()
+        .filter(|entry| entry.starts_with(name));
+    let mut found = sysfs::names(&folder.join("holders"));
+    for partition in partitions {
+        found.extend(sysfs::names(&folder.join(partition).join("holders")));
+    }
+    found
+}
+
+fn in_words(holder: &str) -> String {
+    let folder = paths::sys().join("block").join(holder).join("dm");
+    let uuid = sysfs::read(&folder.join("uuid")).unwrap_or_default();
+    let name = sysfs::read(&folder.join("name")).unwrap_or_else(|| holder.to_owned());
+    match uuid.split('-').next() {
+        Some("LVM") => format!("LVM volume '{name}' of this host"),
+        Some("mpath") => format!("multipath map '{name}'"),
+        _ => format!("device '{name}'"),
+    }
+}
+
+fn mounts(number: u64) -> Vec<String> {
+    let wanted = format!("{}:{}", libc::major(number), libc::minor(number));
+    let table = fs::read_to_string(paths::proc().join("self/mountinfo")).unwrap_or_default();
+    let mounted = table.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(2);
+        (fields.next() == Some(wanted.as_str())).then(|| fields.nth(1).unwrap_or("?").to_owned())
+    });
+    mounted.map(|place| format!("mounted at {place}")).collect()
+}
+
+fn openers(number: u64) -> Vec<String> {
+    let mut found = Vec::new();
+    for process in sysfs::names(&paths::proc())
+        .into_iter()
+        .filter(|name| name.bytes().all(|c| c.is_ascii_digit()))
+    {
+        let folder = paths::proc().join(&process);
+        let opens = sysfs::names(&folder.join("fd")).iter().any(|fd| {
+            fs::metadata(folder.join("fd").join(fd))
+                .is_ok_and(|file| file.rdev() == number && block_like(&file))
+        });
+        if opens && process != std::process::id().to_string() {
+            let name = sysfs::read(&folder.join("comm")).unwrap_or_default();
+            // multipathd watches every path; it lets go when the map is flushed.
+            if name != "multipathd" {
+                found.push(format!("opened by {name} (process {process})"));
+            }
+        }
+    }
+    found
+}
+
+fn block_like(file: &fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    file.file_type().is_block_device()
+}
