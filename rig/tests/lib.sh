@@ -1,0 +1,85 @@
+# shellcheck shell=bash
+# Inside the guest: one NAS with real exports, one storage on it, and checks that count themselves.
+
+checkout=${RIG_CHECKOUT:-/mnt/checkout}
+work=$(mktemp -d /tmp/rig-test.XXXXXX)
+iqn=iqn.2005-10.org.freenas.ctl:proxmox
+passed=0
+failed=0
+
+# check TEXT COMMAND…
+check() {
+    local text=$1
+    shift
+    if "$@" >"$work/check.out" 2>&1; then
+        echo "ok   $text"
+        passed=$((passed + 1))
+    else
+        echo "FAIL $text: $*"
+        sed 's/^/     /' "$work/check.out"
+        failed=$((failed + 1))
+    fi
+}
+
+refuse() {
+    ! "$@"
+}
+
+says() {
+    local words=$1
+    shift
+    "$@" >"$work/said" 2>&1
+    grep -qF -- "$words" "$work/said" || { cat "$work/said"; return 1; }
+}
+
+closing() {
+    echo "$1: $passed passed, $failed failed"
+    [ "$failed" = 0 ]
+}
+
+# start_nas OPTION…: two portals on addresses of this guest.
+start_nas() {
+    echo "1-$(printf 'k%.0s' {1..64})" >"$work/key"
+    "$checkout/target/rig/bin/truenas-sim" --backend kernel --kernel-folder "$work/nas" --api-key-file "$work/key" \
+        --portal 127.0.0.1:3260 --portal 127.0.0.2:3260 --target "$iqn" --exports "$work/exports.json" \
+        --traffic "$work/traffic.jsonl" --limiter-window 1 "$@" >"$work/nas.out" 2>"$work/nas.err" &
+    nas_pid=$!
+    local waited=0
+    until [ -s "$work/nas.out" ]; do
+        waited=$((waited + 1))
+        [ "$waited" -lt 600 ] && kill -0 "$nas_pid" || { cat "$work/nas.err"; return 1; }
+        sleep 0.1
+    done
+    read -r _ url _ fingerprint <"$work/nas.out"
+}
+
+stop_nas() {
+    kill "$nas_pid" && wait "$nas_pid"
+}
+
+# Each command has the budget of a node of its own; the budget itself is tested elsewhere.
+pvesm() {
+    rm -rf /run/pve-storage-truenas/logins
+    perl -T "$checkout/tools/pvesm" --cfg /etc/pve/storage.cfg "$@"
+}
+
+# add_storage OPTION…
+add_storage() {
+    mkdir -p /etc/pve/priv/storage
+    : >/etc/pve/storage.cfg
+    pvesm add truenasplugin nas1 --api_host 127.0.0.1 --api_port "${url##*:}" --tn_api_user truenas_admin \
+        --api_key "$(cat "$work/key")" --tn_tls_fingerprint "$fingerprint" --dataset tank/proxmox \
+        --target_iqn "$iqn" --discovery_portal 127.0.0.1:3260 "$@"
+}
+
+alloc() {
+    pvesm alloc nas1 "$@" 2>/dev/null | sed -n "s/^successfully created '\(.*\)'$/\1/p"
+}
+
+device() {
+    readlink -f "/dev/truenas/nas1/$1"
+}
+
+disks() {
+    find /sys/class/scsi_disk -mindepth 1 -maxdepth 1 | wc -l
+}
