@@ -1,5 +1,7 @@
 //! alloc_image: zvol, export, proof; or nothing at all.
 
+use std::collections::HashSet;
+
 use super::image::parse_vmid;
 use super::look::Look;
 use super::{UNDER_LOCK, anchor, api, on, space, undone};
@@ -119,28 +121,36 @@ pub fn together(problems: Vec<Error>) -> Result<()> {
 
 fn choose(look: &Look, order: &Order) -> Result<ZvolName> {
     if let Some(name) = &order.name {
-        return match look.child(name) {
-            None => Ok(name.clone()),
-            Some(existing) => Err(Error::new(
-                Kind::Exists,
-                format!("'{}' already exists on the TrueNAS", existing.name),
-            )
-            .advice("choose another name, or none to have one chosen")),
-        };
+        return free_name(look, name).map(|()| name.clone());
     }
-    let mut taken: Vec<u32> = look
+    let taken: HashSet<u32> = look
         .children
         .iter()
         .filter_map(|(name, _)| name.disk_number(order.vmid))
         .collect();
-    taken.sort_unstable();
-    taken.dedup();
-    let free = (0..)
-        .zip(&taken)
-        .find(|(number, taken)| number != *taken)
-        .map(|(number, _)| number);
-    let number = free.unwrap_or(u32::try_from(taken.len()).unwrap_or(u32::MAX));
-    Ok(ZvolName::numbered(order.vmid, number))
+    (0..)
+        .filter(|number| !taken.contains(number))
+        .map(|number| ZvolName::numbered(order.vmid, number))
+        .find(|name| !look.exports.names(name))
+        .ok_or_else(|| Error::new(Kind::Internal, "no disk number is free"))
+}
+
+fn free_name(look: &Look, name: &ZvolName) -> Result<()> {
+    if let Some(existing) = look.child(name) {
+        return Err(Error::new(
+            Kind::Exists,
+            format!("'{}' already exists on the TrueNAS", existing.name),
+        )
+        .advice("choose another name, or none to have one chosen"));
+    }
+    if look.exports.names(name) {
+        return Err(Error::new(
+            Kind::Exists,
+            format!("TrueNAS still has an extent of the zvol '{name}', which is gone"),
+        )
+        .advice(format!("remove it with: pvesm free STOREID:{name}")));
+    }
+    Ok(())
 }
 
 fn build(

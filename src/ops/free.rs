@@ -19,6 +19,8 @@ use crate::{logging, volume::zvol::WEIGHT};
 /// The kernel of the NAS holds a zvol for a moment after its last export.
 const BUSY_RETRY: Duration = Duration::from_millis(500);
 const BUSY_LIMIT: Duration = Duration::from_secs(60);
+/// Of a dataset, in ZFS.
+const LONGEST_NAME: usize = 255;
 
 /// Takes the volume away from every guest. `Some` is the work that PVE does after it has given up its lock.
 pub fn free_image(
@@ -53,6 +55,12 @@ impl Doomed {
     /// What the zvol is called meanwhile; it says all that is needed to finish.
     fn name(&self) -> ZvolName {
         self.original.doomed(self.guid)
+    }
+
+    /// A name as long as the server takes has no room for more, and what is too long for us is never found again.
+    fn can_be_renamed(&self, dataset: &str) -> bool {
+        let name = self.name();
+        name.full(dataset).len() <= LONGEST_NAME && ZvolName::parse(name.as_str()).is_some()
     }
 
     fn from_token(token: &str) -> Result<Self> {
@@ -224,6 +232,9 @@ fn set_aside(
         let mut answers = api.send(flight)?;
         Ok(one_of(&mut answers, rows, &new)?.map(|_| serde_json::Value::Null))
     };
+    if !doomed.can_be_renamed(&config.dataset) {
+        return destroy_under(config, transport, doomed, &doomed.original, api).map(|()| None);
+    }
     match done_or_found(api, dataset::rename(&old, &new), renamed) {
         Ok(_) => Ok(Some(doomed.name().to_string())),
         // 25.04 cannot rename: the rest is done at once, under the lock.
@@ -312,13 +323,19 @@ fn remove_snapshots(full: &str, snapshots: &[Named], api: &mut Api) -> Result<()
         .map(|name| flight.add(snapshot::delete(name)))
         .collect();
     let mut answers = api.send(flight)?;
+    let mut lost = false;
     for ticket in tickets {
         match answers.take(ticket) {
-            Err(error) if !matches!(error.kind, Kind::NotFound | Kind::LostAnswer) => return Err(error),
+            Err(error) if error.kind == Kind::LostAnswer => lost = true,
+            Err(error) if error.kind != Kind::NotFound => return Err(error),
             _ => {}
         }
     }
-    Ok(())
+    // 27 gives up what was running; by its full name nothing else can be removed the second time.
+    match lost {
+        true => remove_snapshots(full, &api.ask(snapshot::names_of(full))?, api),
+        false => Ok(()),
+    }
 }
 
 fn destroy_when_idle(api: &mut Api, full: &str) -> Result<()> {
