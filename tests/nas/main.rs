@@ -15,5 +15,6 @@ mod list;
 mod lying_server;
 mod refusals;
 mod resize;
+mod rules;
 mod status;
 mod support;
