@@ -41,7 +41,7 @@ fn targets(nas: &Nas) -> Vec<Value> {
         .collect()
 }
 
-fn address(ip: &str, port: i64) -> String {
+pub fn address(ip: &str, port: i64) -> String {
     if ip.contains(':') {
         format!("[{ip}]:{port}")
     } else {

@@ -13,9 +13,10 @@ use crate::auth::{Key, Tokens};
 use crate::exports;
 use crate::faults::Faults;
 use crate::jobs::Jobs;
+use crate::kernel::Kernel;
 use crate::limiter::Limiter;
 use crate::nas::Nas;
-use crate::options::Options;
+use crate::options::{Backend, Options};
 use crate::rng::Rng;
 use crate::roles::Roles;
 use crate::rules::Rules;
@@ -38,6 +39,7 @@ pub struct Hub {
     restarts: watch::Sender<u64>,
     connections: Cell<u64>,
     down_until: Cell<Option<Instant>>,
+    kernel: RefCell<Option<Kernel>>,
 }
 
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -73,6 +75,7 @@ impl Hub {
             restarts: watch::Sender::new(0),
             connections: Cell::new(0),
             down_until: Cell::new(None),
+            kernel: RefCell::new(kernel(&options)?),
             options,
         })
     }
@@ -129,7 +132,7 @@ impl Hub {
 
     /// The reload after a change: it may lag behind the tables (truenas-api.md §6.2, §9.7).
     pub fn write_exports(self: &Rc<Self>) {
-        if self.options.exports.is_none() {
+        if self.options.exports.is_none() && self.kernel.borrow().is_none() {
             return;
         }
         if self.options.reload_delay == 0 {
@@ -142,13 +145,33 @@ impl Hub {
         });
     }
 
+    /// Nothing stays behind in this machine's kernel.
+    pub fn stop(&self) {
+        if let Some(Err(e)) = self.kernel.borrow_mut().take().map(|mut kernel| kernel.stop()) {
+            eprintln!("truenas-sim: {e}");
+        }
+    }
+
     fn reload(&self) {
+        if let Some(kernel) = self.kernel.borrow_mut().as_mut() {
+            if let Err(e) = kernel.apply(&self.nas()) {
+                eprintln!("truenas-sim: {e}");
+            }
+        }
         if let Some(file) = &self.options.exports {
             let text = exports::of(&self.nas()).to_string();
             if let Err(e) = replace(file, &text) {
                 eprintln!("truenas-sim: {}: {e}", file.display());
             }
         }
+    }
+}
+
+fn kernel(options: &Options) -> Result<Option<Kernel>, String> {
+    match options.backend {
+        Backend::Memory => Ok(None),
+        Backend::Kernel => Kernel::start(&options.kernel_folder).map(Some),
+        Backend::KernelZfs => Err("--backend kernel-zfs is not built yet".into()),
     }
 }
 

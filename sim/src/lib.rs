@@ -24,6 +24,7 @@ mod http;
 mod hub;
 pub mod iscsi;
 mod jobs;
+mod kernel;
 mod limiter;
 mod methods;
 pub mod nas;

@@ -15,8 +15,8 @@ fn main() -> ExitCode {
         print!("{}", rules::listing());
         return ExitCode::SUCCESS;
     }
-    if options.backend != Backend::Memory {
-        eprintln!("truenas-sim: only --backend memory is built yet; kernel and kernel-zfs are not built yet");
+    if options.backend == Backend::KernelZfs {
+        eprintln!("truenas-sim: --backend kernel-zfs is not built yet");
         return ExitCode::from(2);
     }
     match run(options) {

@@ -89,6 +89,9 @@ pub struct Options {
     /// Calls to be hit by faults
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
+    /// Where --backend kernel keeps its zvols
+    #[arg(long, hide = true, value_name = "DIR", default_value = "/var/lib/truenas-sim")]
+    pub kernel_folder: PathBuf,
     /// Print the rules and their sections
     #[arg(long, hide = true)]
     pub list_rules: bool,

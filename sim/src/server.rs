@@ -177,11 +177,12 @@ fn run(
         let tls = Rc::new(tls);
         spawn_local(accept(Rc::clone(&hub), listener, Some(tls)));
         if let Some(plain) = plain {
-            spawn_local(accept(hub, plain, None));
+            spawn_local(accept(Rc::clone(&hub), plain, None));
         }
         // Nobody waits any more: then the next line ends it.
         let _ = ready.send(Ok(told));
         let _ = stopped.wait_for(|stop| *stop).await;
+        hub.stop();
         Ok(())
     })
 }
