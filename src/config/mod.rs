@@ -89,6 +89,8 @@ pub struct Iscsi {
 pub struct Chap {
     pub user: String,
     pub password: Secret,
+    /// How the target proves itself to us.
+    pub peer: Option<(String, Secret)>,
 }
 
 /// A volblocksize, as the server spells it and in bytes.
@@ -297,9 +299,14 @@ fn iscsi(fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Iscsi> {
 /// As 1.x: only when both are set.
 fn chap(fields: &Fields<'_>, secrets: &secrets::Stored) -> Option<Chap> {
     let user = fields.text("chap_user")?.to_owned();
+    let peer = fields
+        .text("tn_chap_peer_user")
+        .map(str::to_owned)
+        .zip(secrets.chap_peer_password.clone());
     Some(Chap {
         user,
         password: secrets.chap_password.clone()?,
+        peer,
     })
 }
 

@@ -49,15 +49,18 @@ pub struct Stored {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chap_password: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub chap_peer_password: Option<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nvme_dhchap_secret: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nvme_dhchap_ctrl_secret: Option<Secret>,
 }
 
 /// The keys of storage.cfg that are secrets, each with a `tn_` spelling.
-pub const KEYS: [&str; 4] = [
+pub const KEYS: [&str; 5] = [
     "api_key",
     "chap_password",
+    "chap_peer_password",
     "nvme_dhchap_secret",
     "nvme_dhchap_ctrl_secret",
 ];
@@ -76,6 +79,7 @@ impl Stored {
             api_key: other.api_key.or(self.api_key),
             api_user: other.api_user.or(self.api_user),
             chap_password: other.chap_password.or(self.chap_password),
+            chap_peer_password: other.chap_peer_password.or(self.chap_peer_password),
             nvme_dhchap_secret: other.nvme_dhchap_secret.or(self.nvme_dhchap_secret),
             nvme_dhchap_ctrl_secret: other.nvme_dhchap_ctrl_secret.or(self.nvme_dhchap_ctrl_secret),
         }
@@ -102,6 +106,7 @@ impl Stored {
         match key {
             "api_key" => Some(&mut self.api_key),
             "chap_password" => Some(&mut self.chap_password),
+            "chap_peer_password" => Some(&mut self.chap_peer_password),
             "nvme_dhchap_secret" => Some(&mut self.nvme_dhchap_secret),
             "nvme_dhchap_ctrl_secret" => Some(&mut self.nvme_dhchap_ctrl_secret),
             _ => None,

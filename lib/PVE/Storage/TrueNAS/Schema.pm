@@ -185,12 +185,20 @@ my @GROUPS = (
                 'target_iqn', 'string', '1.0', 'iscsi', undef,
                 'Full IQN of the target, as iqn.2005-10.org.freenas.ctl:proxmox. Needed for iSCSI.',
             ],
-            ['chap_user', 'string', '1.0', 'iscsi', undef, 'CHAP user of the sessions.', planned => 1],
+            ['chap_user', 'string', '1.0', 'iscsi', undef, 'CHAP user of the sessions.'],
             [
                 'chap_password', 'string', '1.0', 'iscsi', undef,
                 'CHAP secret of the sessions, 12 to 16 characters.',
                 secret => 1,
-                planned => 1,
+            ],
+            [
+                'tn_chap_peer_user', 'string', '3.0', 'iscsi', undef,
+                'User with which the target proves itself to the node (mutual CHAP).',
+            ],
+            [
+                'tn_chap_peer_password', 'string', '3.0', 'iscsi', undef,
+                'Secret with which the target proves itself to the node.',
+                secret => 1,
             ],
         ],
     ],
