@@ -9,9 +9,8 @@ use PVE::Storage;
 my $class = 'PVE::Storage::Custom::TrueNASPlugin';
 
 my @later = qw(
-    activate_volume deactivate_volume map_volume unmap_volume volume_snapshot volume_snapshot_delete
-    volume_snapshot_rollback volume_rollback_is_possible volume_snapshot_info rename_snapshot clone_image create_base
-    rename_volume volume_export volume_import update_volume_attribute
+    volume_snapshot volume_snapshot_delete volume_snapshot_rollback volume_rollback_is_possible volume_snapshot_info
+    rename_snapshot clone_image create_base rename_volume volume_export volume_import update_volume_attribute
 );
 for my $method (@later) {
     ok !eval { $class->$method('nas1', section(), 'vm-100-disk-0'); 1 }, "$method says that it is missing";

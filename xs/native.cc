@@ -15,6 +15,8 @@ static const struct {
     METHOD(activate_storage),
     METHOD(deactivate_storage),
     METHOD(get_identity),
+    METHOD(activate_volume),
+    METHOD(deactivate_volume),
     METHOD(parse_volname),
     METHOD(path),
     METHOD(volume_has_feature),

@@ -1,4 +1,4 @@
-//! Who we are to the server, and which server it is.
+//! Who we are to the server.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -14,9 +14,4 @@ pub struct Me {
 /// The user that the API key belongs to.
 pub fn me() -> Request<Me> {
     Request::of(Call::read("auth.me", json!([])))
-}
-
-/// `25.10.4`
-pub fn version() -> Request<String> {
-    Request::of(Call::read("system.version_short", json!([])))
 }

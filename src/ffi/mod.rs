@@ -99,6 +99,8 @@ mod bridge {
         fn activate_storage(storeid: &str, scfg: &[Pair]) -> Result<()>;
         fn deactivate_storage(storeid: &str, scfg: &[Pair]) -> Result<()>;
         fn get_identity(storeid: &str, scfg: &[Pair]) -> Result<String>;
+        fn activate_volume(storeid: &str, scfg: &[Pair], volname: &str, snapname: Maybe) -> Result<()>;
+        fn deactivate_volume(storeid: &str, scfg: &[Pair], volname: &str, snapname: Maybe) -> Result<()>;
 
         fn parse_volname(volname: &str) -> Result<ParsedVolname>;
         fn path(storeid: &str, volname: &str, snapname: Maybe) -> Result<VolumePath>;
@@ -174,6 +176,18 @@ fn deactivate_storage(storeid: &str, scfg: &[Pair]) -> Result<()> {
 
 fn get_identity(storeid: &str, scfg: &[Pair]) -> Result<String> {
     on(storeid, scfg, ops::get_identity)
+}
+
+fn activate_volume(storeid: &str, scfg: &[Pair], volname: &str, snapname: Maybe) -> Result<()> {
+    on(storeid, scfg, |config| {
+        ops::activate_volume(config, volname, snapname.into())
+    })
+}
+
+fn deactivate_volume(storeid: &str, scfg: &[Pair], volname: &str, snapname: Maybe) -> Result<()> {
+    on(storeid, scfg, |config| {
+        ops::deactivate_volume(config, volname, snapname.into())
+    })
 }
 
 fn parse_volname(volname: &str) -> Result<ParsedVolname> {

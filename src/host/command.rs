@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{poll, process};
+use crate::sys::{paths, poll, process};
 
 /// Everything that may ever be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub enum Program {
 }
 
 impl Program {
-    fn path(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            Self::Iscsiadm => "/usr/sbin/iscsiadm",
-            Self::Multipath => "/usr/sbin/multipath",
-            Self::Multipathd => "/usr/sbin/multipathd",
+            Self::Iscsiadm => "iscsiadm",
+            Self::Multipath => "multipath",
+            Self::Multipathd => "multipathd",
         }
     }
 
@@ -53,7 +53,7 @@ pub fn run(program: Program, arguments: &[&str], deadline: Deadline) -> Result<F
         let _killed = child.wait();
     }
     result.map_err(|error| Error {
-        cause: format!("{} {}: {}", program.path(), arguments.join(" "), error.cause),
+        cause: format!("{} {}: {}", program.name(), arguments.join(" "), error.cause),
         ..error
     })
 }
@@ -70,14 +70,14 @@ pub fn succeed(program: Program, arguments: &[&str], deadline: Deadline) -> Resu
             let said = finished.output.trim().replace('\n', "; ");
             Err(Error::new(
                 Kind::Host,
-                format!("{} {} {code}: {said}", program.path(), arguments.join(" ")),
+                format!("{} {} {code}: {said}", program.name(), arguments.join(" ")),
             ))
         }
     }
 }
 
 fn start(program: Program, arguments: &[&str]) -> Result<Child> {
-    let mut command = Command::new(program.path());
+    let mut command = Command::new(paths::program(program.name()));
     command
         .args(arguments)
         .env_clear()
@@ -89,11 +89,14 @@ fn start(program: Program, arguments: &[&str]) -> Result<Child> {
         .stderr(Stdio::piped())
         .process_group(0);
     command.spawn().map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => Error::new(Kind::Host, format!("{} is not installed", program.path()))
-            .advice(format!("apt install {}", program.package())),
+        io::ErrorKind::NotFound => Error::new(
+            Kind::Host,
+            format!("{} is not installed", paths::program(program.name()).display()),
+        )
+        .advice(format!("apt install {}", program.package())),
         _ => Error::new(
             Kind::Host,
-            format!("{} cannot be started: {cause}", program.path()),
+            format!("{} cannot be started: {cause}", program.name()),
         ),
     })
 }

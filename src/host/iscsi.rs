@@ -203,10 +203,12 @@ fn write_secrets(iqn: &str, portal: SocketAddr, chap: Option<&Chap>) -> Result<(
 
 fn record_file(iqn: &str, portal: SocketAddr) -> Result<PathBuf> {
     let folder = paths::iscsi_nodes().join(iqn);
-    let prefix = format!("{},{},", portal.ip(), portal.port());
+    // Without a portal group tag, as we make it, the record is a file; a discovery makes folders with the tag.
+    let bare = format!("{},{}", portal.ip(), portal.port());
+    let tagged = format!("{bare},");
     let name = sysfs::names(&folder)
         .into_iter()
-        .find(|name| name.starts_with(&prefix))
+        .find(|name| *name == bare || name.starts_with(&tagged))
         .ok_or_else(|| {
             Error::new(
                 Kind::Host,
@@ -227,20 +229,26 @@ fn record_file(iqn: &str, portal: SocketAddr) -> Result<PathBuf> {
 /// The record with these CHAP settings and no others.
 fn with_chap(record: &str, chap: Option<&Chap>) -> String {
     let ours = |line: &&str| line.starts_with("node.session.auth.");
-    let mut settings = vec![format!(
-        "node.session.auth.authmethod = {}",
-        if chap.is_some() { "CHAP" } else { "None" }
-    )];
+    let mut settings = vec![("authmethod", if chap.is_some() { "CHAP" } else { "None" })];
     if let Some(chap) = chap {
-        settings.push(format!("node.session.auth.username = {}", chap.user));
-        settings.push(format!("node.session.auth.password = {}", chap.password.reveal()));
+        settings.extend([
+            ("username", chap.user.as_str()),
+            ("password", chap.password.reveal()),
+        ]);
+        if let Some((user, password)) = &chap.peer {
+            settings.extend([("username_in", user.as_str()), ("password_in", password.reveal())]);
+        }
     }
     let end = "# END RECORD";
     let kept: Vec<&str> = record
         .lines()
         .filter(|line| !ours(line) && *line != end)
         .collect();
-    format!("{}\n{}\n{end}\n", kept.join("\n"), settings.join("\n"))
+    let settings: String = settings
+        .iter()
+        .map(|(name, value)| format!("node.session.auth.{name} = {value}\n"))
+        .collect();
+    format!("{}\n{settings}{end}\n", kept.join("\n"))
 }
 
 #[cfg(test)]
@@ -255,10 +263,15 @@ mod tests {
         let chap = Chap {
             user: "pve".into(),
             password: Secret::new("secretsecret1"),
+            peer: Some(("nas".into(), Secret::new("secretsecret2"))),
         };
         let with = with_chap(RECORD, Some(&chap));
         assert!(
             with.contains("authmethod = CHAP\n") && with.contains("password = secretsecret1\n"),
+            "{with}"
+        );
+        assert!(
+            with.contains("username_in = nas\n") && with.contains("password_in = secretsecret2\n"),
             "{with}"
         );
         assert_eq!(with.matches("authmethod").count(), 1);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::alloc::destroy;
+use super::device;
 use super::look::{Look, Owner, owner};
 use super::{FREE_CLOSURE, UNDER_LOCK, api, on};
 use crate::api::dataset::{self, Resource};
@@ -92,6 +93,12 @@ fn free(config: &Config, volname: &str) -> Result<Option<String>> {
     };
     may_be_freed(config, &zvol, &resource, seen.exports.as_ref())?;
     nothing_depends_on(&resource, &seen.snapshots, &mut api)?;
+    device::leave(
+        config,
+        transport.as_ref(),
+        &zvol,
+        seen.exports.identity(&zvol, resource.volsize).as_ref(),
+    )?;
     seen.exports.unpublish(&mut api, &zvol)?;
     let doomed = Doomed {
         guid: resource.guid,

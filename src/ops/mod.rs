@@ -3,6 +3,7 @@
 mod activate;
 mod alloc;
 mod anchor;
+mod device;
 mod figures;
 mod free;
 mod hooks;

@@ -1,5 +1,6 @@
 //! volume_resize: grow only.
 
+use super::device;
 use super::image::{existing, existing_with_parent};
 use super::look::{Look, ours_to_change};
 use super::{RESIZE, api, on, space};
@@ -36,10 +37,13 @@ fn resize(config: &Config, volname: &str, bytes: &str, snapname: Option<&str>) -
     let wanted = size::from_bytes(bytes)?;
     let mut api = api(config, Lane::Work, RESIZE);
     let (current, growth) = allowed(config, &zvol, wanted, &mut api)?;
-    match growth {
-        None => Ok(current.volsize),
-        Some(target) => grow(config, &zvol, target, &mut api),
-    }
+    let size = match growth {
+        None => current.volsize,
+        Some(target) => grow(config, &zvol, target, &mut api)?,
+    };
+    // Also when the NAS had this size already: an earlier call may have died in between.
+    device::grown(config, &zvol, size, api.deadline())?;
+    Ok(size)
 }
 
 /// The zvol as it is, and the size that it must get; `None` where it has that size already.

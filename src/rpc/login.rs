@@ -75,7 +75,7 @@ fn with_key_alone(connection: &mut Connection, credentials: &Credentials, deadli
 
 fn refusal(cause: String) -> Error {
     Error::new(Kind::Auth, cause).advice(
-        "make a key in TrueNAS > Credentials > Users > API Keys and store it with: pvesm set STOREID --api_key KEY",
+        "make a key in TrueNAS > Credentials > Users > API Keys, and store it with the option --api_key of pvesm set",
     )
 }
 

@@ -32,6 +32,11 @@ pub fn iscsi_nodes() -> PathBuf {
     node_root().join("etc/iscsi/nodes")
 }
 
+/// An administrator's program, from the one place where Debian has them.
+pub fn program(name: &str) -> PathBuf {
+    node_root().join("usr/sbin").join(name)
+}
+
 /// Written by open-iscsi's package.
 pub fn initiator_name_file() -> PathBuf {
     node_root().join("etc/iscsi/initiatorname.iscsi")

@@ -59,7 +59,14 @@ pub trait Transport {
 pub struct Identity {
     unique: String,
     number: u32,
-    pub bytes: u64,
+    bytes: u64,
+}
+
+impl Identity {
+    /// The same volume after it has grown.
+    pub fn of_size(self, bytes: u64) -> Self {
+        Self { bytes, ..self }
+    }
 }
 
 /// Questions on their way.

@@ -202,6 +202,12 @@ my %FORWARDED = (
     ],
     volume_resize =>
         ['scfg storeid volname size running snapname', 'storeid scfg volname size running snapname'],
+    activate_volume => [
+        'storeid scfg volname snapname cache hints',
+        'storeid scfg volname snapname',
+        sub { 1 },
+    ],
+    deactivate_volume => ['storeid scfg volname snapname cache', 'storeid scfg volname snapname', sub { 1 }],
     volume_has_feature => [
         'scfg feature storeid volname snapname running opts',
         'feature volname snapname',
@@ -209,15 +215,15 @@ my %FORWARDED = (
     ],
 );
 
-# What needs a device on the node, or comes with the rest of a volume's life.
+# The rest of a volume's life.
 my @NOT_YET = qw(
-    activate_volume deactivate_volume map_volume unmap_volume
     volume_snapshot volume_snapshot_delete volume_snapshot_rollback volume_rollback_is_possible volume_snapshot_info
     rename_snapshot clone_image create_base rename_volume
     volume_export volume_import update_volume_attribute update_volume_notes
 );
 
 my %CONSTANT = (
+    unmap_volume => sub { 1 },
     volume_snapshot_needs_fsfreeze => sub { 1 },
     volume_qemu_snapshot_method => sub { 'storage' },
     storage_can_replicate => sub { 0 },
@@ -303,6 +309,11 @@ sub list_volumes ($class, $storeid, $scfg, $vmid, $content_types, @) {
 sub qemu_blockdev_options ($class, $scfg, $storeid, $volname, $machine = undef, $options = undef, @) {
     my $path = $class->path($scfg, $volname, $storeid, ($options // {})->{'snapshot-name'});
     return { driver => 'host_device', filename => $path };
+}
+
+# activate_volume has made the device that path names.
+sub map_volume ($class, $storeid, $scfg, $volname, $snapname = undef, @) {
+    return scalar $class->path($scfg, $volname, $storeid, $snapname);
 }
 
 sub filesystem_path ($class, $scfg, $volname, $snapname = undef, @) {

@@ -1,0 +1,36 @@
+use v5.36;
+
+use Test::More;
+
+use lib 't/lib';
+use TestNode qw(node_folder);
+use TestSim;
+use PVE::Storage;
+
+# What a device really does is shown on a real kernel (rig/tests); here is what needs none.
+my $class = 'PVE::Storage::Custom::TrueNASPlugin';
+my $sim = TestSim->start(preload => 1);
+my $section = $sim->section();
+my ($volname) = $class->list_images('nas1', $section)->[0]->{volid} =~ /^nas1:(.+)$/;
+
+ok !eval { $class->activate_volume('nas1', $section, $volname, undef, {}, {}); 1 },
+    'without open-iscsi: an error';
+like $@, qr{^activate \Q$volname\E on storage 'nas1': }, 'that says what was tried';
+like $@, qr{iscsiadm is not installed.*apt install open-iscsi}s, 'why not, and what to do';
+ok !-e node_folder() . "/dev/truenas/nas1/vm-100-disk-0", 'and no link pretends a device';
+
+ok !eval { $class->activate_volume('nas1', $section, 'vm-999-disk-0', undef, {}); 1 },
+    'a volume that is not there';
+like $@, qr/no zvol 'tank\/proxmox\/vm-999-disk-0'/, 'is named';
+ok !eval { $class->activate_volume('nas1', $section, $volname, 'before', {}); 1 },
+    'snapshots have no device yet';
+like $@, qr/snapshot 'before': not yet/, 'which is said';
+
+is $class->deactivate_volume('nas1', $section, $volname, undef, {}), 1,
+    'what is not active is deactivated already';
+is $class->deactivate_volume('nas1', $section, $volname, 'before', {}), 1, 'snapshots too';
+is $class->map_volume('nas1', $section, $volname), '/dev/truenas/nas1/vm-100-disk-0',
+    'mapped where path says';
+is $class->unmap_volume('nas1', $section, $volname), 1, 'nothing to unmap';
+
+done_testing;
