@@ -1,7 +1,8 @@
 //! Servers that are no TrueNAS, or say what no TrueNAS says.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use pve_storage_truenas::config::{Config, Raw};
 use pve_storage_truenas::error::{Error, Kind};
@@ -14,11 +15,14 @@ use crate::support::node;
 /// Serves one connection with `behave` and returns the section of a storage on it.
 fn serve(behave: impl FnOnce(TcpStream) + Send + 'static) -> Raw {
     node();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Logins are counted by address of the NAS.
+    static COUNT: AtomicU8 = AtomicU8::new(1);
+    let host = Ipv4Addr::new(127, 1, 1, COUNT.fetch_add(1, Ordering::Relaxed));
+    let listener = TcpListener::bind((host, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || behave(listener.accept().unwrap().0));
     [
-        ("api_host", "127.0.0.1".to_owned()),
+        ("api_host", host.to_string()),
         ("api_port", port.to_string()),
         ("api_scheme", "ws".to_owned()),
         ("api_key", "1-key".to_owned()),
