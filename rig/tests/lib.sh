@@ -39,6 +39,7 @@ closing() {
 
 # start_nas OPTION…: two portals on addresses of this guest.
 start_nas() {
+    rm -f "$work/nas.out"
     echo "1-$(printf 'k%.0s' {1..64})" >"$work/key"
     "$checkout/target/rig/bin/truenas-sim" --backend kernel --kernel-folder "$work/nas" --api-key-file "$work/key" \
         --portal 127.0.0.1:3260 --portal 127.0.0.2:3260 --target "$iqn" --exports "$work/exports.json" \
@@ -50,7 +51,8 @@ start_nas() {
         [ "$waited" -lt 600 ] && kill -0 "$nas_pid" || { cat "$work/nas.err"; return 1; }
         sleep 0.1
     done
-    read -r _ url _ fingerprint <"$work/nas.out"
+    url=$(sed 's/^listening \([^ ]*\).*/\1/' "$work/nas.out")
+    fingerprint=$(sed 's/.* fingerprint //' "$work/nas.out")
 }
 
 stop_nas() {
