@@ -11,8 +11,10 @@ use super::sysfs;
 use crate::config::{Address, Chap};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{file, paths, resolve::resolve};
+use crate::sys::{file, paths, resolve::resolve, socket::Socket};
 
+/// For a TCP connection within a storage network.
+const PORTAL_ANSWERS: Duration = Duration::from_secs(2);
 /// Longer than a login of a living portal takes, shorter than open-iscsi's own patience with a dead one.
 const LOGIN: Duration = Duration::from_secs(15);
 
@@ -99,9 +101,8 @@ pub fn log_in(
         };
         let connected = |s: &Session| s.logged_in && s.portal.is_some_and(|at| addresses.contains(&at));
         if !open.iter().any(connected) {
-            let result = addresses
-                .first()
-                .map_or(Ok(()), |address| log_in_to(iqn, *address, chap, deadline));
+            let result =
+                living(&addresses, deadline).and_then(|address| log_in_to(iqn, address, chap, deadline));
             if matches!(&result, Err(error) if error.kind == Kind::Interrupted) {
                 return result.map(|()| Vec::new());
             }
@@ -112,6 +113,14 @@ pub fn log_in(
         }
     }
     Ok(attempts)
+}
+
+/// The first address that takes connections. iscsiadm waits long for a dead one, and iscsid goes on trying behind it.
+fn living(addresses: &[SocketAddr], deadline: Deadline) -> Result<SocketAddr> {
+    let nobody = Err(Error::new(Kind::Unreachable, "the portal's name has no address"));
+    addresses.iter().fold(nobody, |found, address| {
+        found.or_else(|_| Socket::connect(*address, deadline.at_most(PORTAL_ANSWERS)).map(|_| *address))
+    })
 }
 
 /// The record is made by us: a discovery would make one for every portal that the NAS announces, with defaults that

@@ -7,10 +7,12 @@ use super::command::{self, Program};
 use super::scsi::{Disk, Naa};
 use super::{sysfs, usage};
 use crate::deadline::Deadline;
-use crate::error::Result;
-use crate::sys::paths;
+use crate::error::{Kind, Result};
+use crate::sys::{paths, poll};
 
 const COMMAND: Duration = Duration::from_secs(10);
+const FLUSH: Duration = Duration::from_secs(4);
+const FLUSH_RETRY: Duration = Duration::from_millis(200);
 
 /// `dm-3` and the name that multipath gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +90,17 @@ pub fn resize(map: &Map, deadline: Deadline) -> Result<()> {
     .map(|_| ())
 }
 
-/// Removes the map, and the WWID from the file: the number may be another volume's one day.
+/// Removes the map, and the WWID from the file: the number may be another volume's one day. udev opens a map for a
+/// moment after each change, and nothing tells when it lets go.
 pub fn flush(map: &Map, naa: &Naa, deadline: Deadline) -> Result<()> {
-    command::succeed(Program::Multipath, &["-f", &map.name], deadline.at_most(COMMAND))?;
+    let patience = deadline.at_most(FLUSH);
+    loop {
+        match command::succeed(Program::Multipath, &["-f", &map.name], deadline.at_most(COMMAND)) {
+            Ok(_) => break,
+            Err(error) if error.kind == Kind::Interrupted || patience.expired() => return Err(error),
+            Err(_) => poll::pause(FLUSH_RETRY, patience)?,
+        }
+    }
     command::run(
         Program::Multipath,
         &["-w", &naa.wwid()],

@@ -7,6 +7,9 @@ use super::sysfs;
 use crate::error::Result;
 use crate::sys::{block, paths};
 
+/// Programs that look at every new device for a moment, and multipathd, which lets go when its map is flushed.
+const PASSERS_BY: [&str; 4] = ["multipathd", "(udev-worker)", "systemd-udevd", "udevd"];
+
 /// Everybody who uses `name` (`sdb`, `dm-3`), in words; empty when nobody does. `except` are devices above it that
 /// belong to the same disk.
 pub fn of(name: &str, except: &[String]) -> Result<Vec<String>> {
@@ -69,8 +72,7 @@ fn openers(number: u64) -> Vec<String> {
         });
         if opens && process != std::process::id().to_string() {
             let name = sysfs::read(&folder.join("comm")).unwrap_or_default();
-            // multipathd watches every path; it lets go when the map is flushed.
-            if name != "multipathd" {
+            if !PASSERS_BY.contains(&name.as_str()) {
                 found.push(format!("opened by {name} (process {process})"));
             }
         }

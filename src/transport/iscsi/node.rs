@@ -51,7 +51,22 @@ pub fn attach(
         (_, Some(error)) => logging::warn(format!("one path of several is missing: {error}")),
         (_, None) => {}
     }
+    forget_others(&naa, &disks)?;
     device(settings, identity, &naa, &disks, deadline)
+}
+
+/// Disks that the kernel still takes for this volume, at a LUN that it once had: udev's link could point to them.
+fn forget_others(naa: &Naa, disks: &[Disk]) -> Result<()> {
+    let map: Vec<String> = multipath::map(naa).into_iter().map(|map| map.device).collect();
+    for stale in scsi::remembered(naa)
+        .into_iter()
+        .filter(|disk| !disks.contains(disk))
+    {
+        if usage::of(&stale.name, &map)?.is_empty() {
+            stale.remove()?;
+        }
+    }
+    Ok(())
 }
 
 /// All portals are logged in to; a dead one is a warning as long as one path lives.
@@ -90,9 +105,10 @@ fn disk_of(session: &Session, identity: &Identity, naa: &Naa, deadline: Deadline
     let events = Events::open()?;
     loop {
         if let Some(disk) = scsi::at(session.host, session.target, identity.number) {
-            match proved(&disk, identity, naa, &events, deadline)? {
-                true => return Ok(disk),
-                false => evict(&disk)?,
+            match judge(&disk, identity, naa)? {
+                Verdict::Ours => return Ok(disk),
+                Verdict::OtherSize(bytes) => return Err(other_size(&disk, bytes, identity)),
+                Verdict::Stranger => evict(&disk)?,
             }
         }
         scsi::scan(session.host, session.target, identity.number)?;
@@ -116,20 +132,35 @@ fn missing(session: &Session, identity: &Identity) -> Error {
     )
 }
 
-/// True when the device itself answers with the zvol's identity and size.
-fn proved(disk: &Disk, identity: &Identity, naa: &Naa, events: &Events, deadline: Deadline) -> Result<bool> {
-    let Ok((found, bytes)) = disk.identity() else {
-        return Ok(false);
-    };
-    if found.as_ref() != Some(naa) {
-        return Ok(false);
-    }
-    if bytes == identity.bytes {
-        return Ok(true);
-    }
+enum Verdict {
+    Ours,
+    /// The right disk; the zvol has grown, or the target has not noticed yet.
+    OtherSize(u64),
+    Stranger,
+}
+
+/// By what the device itself answers now. The kernel keeps the size of the last scan, so it is made to ask first.
+fn judge(disk: &Disk, identity: &Identity, naa: &Naa) -> Result<Verdict> {
     disk.rescan()?;
-    let grown = || Ok(disk.identity().ok().filter(|(_, bytes)| *bytes == identity.bytes));
-    Ok(events.until(deadline.at_most(SCAN_AGAIN), grown)?.is_some())
+    Ok(match disk.identity() {
+        Ok((Some(found), bytes)) if found == *naa && bytes == identity.bytes => Verdict::Ours,
+        Ok((Some(found), bytes)) if found == *naa => Verdict::OtherSize(bytes),
+        _ => Verdict::Stranger,
+    })
+}
+
+fn other_size(disk: &Disk, bytes: u64, identity: &Identity) -> Error {
+    Error::new(
+        Kind::Host,
+        format!(
+            "/dev/{} has {bytes} bytes instead of {}",
+            disk.name, identity.bytes
+        ),
+    )
+    .advice(format!(
+        "on this node: echo 1 > /sys/block/{}/device/rescan",
+        disk.name
+    ))
 }
 
 /// A device that is not the zvol's makes room, unless somebody uses it.
@@ -161,7 +192,8 @@ fn device(
         let map = complete(map, identity, naa, disks, deadline)?;
         return Ok(map.node());
     }
-    by_id::of_disk(naa, deadline)
+    let names: Vec<&str> = disks.iter().map(|disk| disk.name.as_str()).collect();
+    by_id::of_disk(naa, &names, deadline)
 }
 
 fn wanted_map(
@@ -250,23 +282,41 @@ pub fn detach(identity: &Identity, deadline: Deadline) -> Result<()> {
 pub fn resized(identity: &Identity, deadline: Deadline) -> Result<()> {
     let naa = naa(identity)?;
     let events = Events::open()?;
-    for disk in scsi::remembered(&naa) {
-        if !proved(&disk, identity, &naa, &events, deadline)? {
-            return Err(Error::new(
+    let disks = scsi::remembered(&naa);
+    for disk in &disks {
+        // The target takes up the new size a moment after the API's answer.
+        let seen = || match judge(disk, identity, &naa)? {
+            Verdict::Ours => Ok(Some(())),
+            Verdict::OtherSize(_) => Ok(None),
+            Verdict::Stranger => Err(Error::new(
                 Kind::Host,
-                format!(
-                    "/dev/{} does not show the new size of {} bytes",
-                    disk.name, identity.bytes
-                ),
-            )
-            .advice(format!(
-                "on this node: echo 1 > /sys/block/{}/device/rescan",
-                disk.name
-            )));
+                format!("/dev/{} is another disk now", disk.name),
+            )),
+        };
+        if wait_for(&events, deadline, seen)?.is_none() {
+            return Err(other_size(
+                disk,
+                disk.identity().map_or(0, |(_, bytes)| bytes),
+                identity,
+            ));
         }
     }
     match multipath::map(&naa) {
-        Some(map) => complete(map, identity, &naa, &[], deadline).map(|_| ()),
+        Some(map) => complete(map, identity, &naa, &disks, deadline).map(|_| ()),
         None => Ok(()),
+    }
+}
+
+/// As `until`, for what the kernel may not announce: also asked again from time to time.
+fn wait_for<T>(
+    events: &Events,
+    deadline: Deadline,
+    mut seen: impl FnMut() -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    loop {
+        match events.until(deadline.at_most(SCAN_AGAIN), &mut seen)? {
+            None if !deadline.expired() => {}
+            found => return Ok(found),
+        }
     }
 }
