@@ -14,6 +14,8 @@ use crate::transport::{self, Identity, Transport, link, memory};
 use crate::volume::{Volname, ZvolName};
 
 const ACTIVATE: Duration = Duration::from_secs(60);
+/// Long enough for a LUN that is where it was; one that has moved is asked for after that.
+const WARM: Duration = Duration::from_secs(5);
 const DEACTIVATE: Duration = Duration::from_secs(10);
 
 /// Returns when `path` names the device and the device has proved that it is the zvol's.
@@ -25,17 +27,25 @@ fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()
     let zvol = plain_volume(volname, snapname)?;
     let transport = transport::of(config)?;
     let deadline = Deadline::within(ACTIVATE);
+    let mut last = None;
     if let Some(known) = memory::recall(&config.storeid, &zvol) {
-        match transport.attach(&known, deadline) {
+        match transport.attach(&known, deadline.at_most(WARM)) {
             Ok(device) => return done(config, &zvol, &known, &device),
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
-            // What was remembered is no longer true: the NAS knows better.
-            Err(_) => memory::forget(&config.storeid, &zvol),
+            // Perhaps what was remembered is no longer true: the NAS knows better.
+            Err(error) => last = Some(error),
         }
     }
-    let identity = ask(config, transport.as_ref(), &zvol)?;
+    let identity = match (ask(config, transport.as_ref(), &zvol), last) {
+        (Err(away), Some(why)) if unanswered(&away) => return Err(why),
+        (answered, _) => answered?,
+    };
     let device = transport.attach(&identity, deadline)?;
     done(config, &zvol, &identity, &device)
+}
+
+fn unanswered(error: &Error) -> bool {
+    matches!(error.kind, Kind::Unreachable | Kind::Timeout | Kind::RateLimited)
 }
 
 fn done(config: &Config, zvol: &ZvolName, identity: &Identity, device: &Path) -> Result<()> {
