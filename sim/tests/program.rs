@@ -98,13 +98,11 @@ fn plain_is_announced_and_the_state_saved_at_the_end() {
 }
 
 #[test]
-fn backends_that_are_not_built_say_so() {
-    for backend in ["kernel-zfs"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_truenas-sim"));
-        let output = command.args(["--backend", backend]).output().expect("ran");
-        assert_eq!(output.status.code(), Some(2));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("not built yet"));
-    }
+fn a_backend_that_is_not_built_says_so() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truenas-sim"));
+    let output = command.args(["--backend", "kernel-zfs"]).output().expect("ran");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not built yet"));
 }
 
 #[test]

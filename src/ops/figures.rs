@@ -1,13 +1,20 @@
-//! The last figures of a storage, for a status without a login slot. A cache: what cannot be read is absent.
+//! The figures of a storage, and the last ones, for a status without a login slot. A cache: what cannot be read is absent.
 
 use std::fs;
 use std::path::PathBuf;
 
-use super::storage::Usage;
 use crate::config::Config;
 use crate::sys::{clock, file, paths};
 
 const VALID_MILLIS: u64 = 60_000;
+
+/// Bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub total: u64,
+    pub available: u64,
+    pub used: u64,
+}
 
 fn path(config: &Config) -> PathBuf {
     paths::run_dir().join("status").join(&config.storeid)

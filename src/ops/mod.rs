@@ -19,12 +19,13 @@ use std::time::Duration;
 
 pub use activate::{activate_volume, deactivate_volume};
 pub use alloc::alloc_image;
+pub use figures::Usage;
 pub use free::{free_image, free_image_finish};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};
 pub use list::{Image, SizeInfo, list_images, volume_size_info};
 pub use name::{ParsedVolname, VolumePath, parse_volname, path, volume_has_feature};
 pub use resize::volume_resize;
-pub use storage::{Usage, activate_storage, check_connection, deactivate_storage, get_identity, status};
+pub use storage::{activate_storage, check_connection, deactivate_storage, get_identity, status};
 
 use crate::api::{Api, Lane};
 use crate::config::Config;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::figures::{self, Usage};
 use super::look::{missing_dataset, usable_parent};
-use super::{IDENTITY, api, figures, on};
+use super::{IDENTITY, api, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Lane};
 use crate::config::Config;
@@ -18,14 +19,6 @@ const ROUND: Duration = Duration::from_secs(3);
 const LEAST: Duration = Duration::from_millis(300);
 /// PVE checks and activates ten times and more in one operation.
 const CHECK_REMEMBERED: Duration = Duration::from_secs(5);
-
-/// Bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    pub total: u64,
-    pub available: u64,
-    pub used: u64,
-}
 
 pub fn status(config: &Config) -> Result<Usage> {
     let result = in_round(config, |deadline| {

@@ -3,6 +3,7 @@
 mod exports;
 mod node;
 mod publish;
+mod view;
 
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::host;
 use crate::volume::ZvolName;
-use exports::View;
+use view::{Health, Site, View};
 
 pub struct Iscsi {
     dataset: String,
@@ -108,7 +109,7 @@ impl Pending for Asked {
         let targets = answers.take(self.targets)?;
         let health = match self.health {
             None => None,
-            Some((services, initiators)) => Some(exports::Health {
+            Some((services, initiators)) => Some(Health {
                 services: answers.take(services)?,
                 initiators: answers.take(initiators)?,
                 node: host::initiator_name(),
@@ -123,7 +124,7 @@ impl Pending for Asked {
         let mappings = answers.take(self.mappings)?;
         Ok(Box::new(View::new(
             self.dataset,
-            exports::Site {
+            Site {
                 iqn: self.iqn,
                 target: found,
                 known,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::disk;
-use super::exports::{View, choose_lun};
+use super::view::{View, choose_lun};
 use crate::api::iscsi::{self as iscsi, Extent, Mapping};
 use crate::api::{Api, Flight, done_or_found};
 use crate::error::{Error, Kind, Result};
