@@ -37,7 +37,18 @@ closing() {
     [ "$failed" = 0 ]
 }
 
+# until_true SECONDS COMMAND…
+until_true() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.1
+    done
+}
+
 # start_nas OPTION…: two portals on addresses of this guest.
+# shellcheck disable=SC2120
 start_nas() {
     rm -f "$work/nas.out"
     echo "1-$(printf 'k%.0s' {1..64})" >"$work/key"
@@ -76,6 +87,10 @@ add_storage() {
 
 alloc() {
     pvesm alloc nas1 "$@" 2>/dev/null | sed -n "s/^successfully created '\(.*\)'$/\1/p"
+}
+
+sessions() {
+    find /sys/class/iscsi_session -mindepth 1 -maxdepth 1 | wc -l
 }
 
 device() {
