@@ -11,12 +11,14 @@ use super::sysfs;
 use crate::config::{Address, Chap};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{file, paths, resolve::resolve, socket::Socket};
+use crate::sys::{file, paths, poll, resolve::resolve, socket::Socket};
 
 /// For a TCP connection within a storage network.
 const PORTAL_ANSWERS: Duration = Duration::from_secs(2);
 /// Longer than a login of a living portal takes, shorter than open-iscsi's own patience with a dead one.
 const LOGIN: Duration = Duration::from_secs(15);
+/// Nothing announces that a session is logged in again.
+const RESTORED_LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -27,6 +29,12 @@ pub struct Session {
     pub host: u32,
     /// SCSI target id.
     pub target: u32,
+}
+
+impl Session {
+    fn is_at(&self, addresses: &[SocketAddr]) -> bool {
+        self.portal.is_some_and(|at| addresses.contains(&at))
+    }
 }
 
 /// All sessions of the node with exactly this IQN.
@@ -99,10 +107,14 @@ pub fn log_in(
                 continue;
             }
         };
-        let connected = |s: &Session| s.logged_in && s.portal.is_some_and(|at| addresses.contains(&at));
-        if !open.iter().any(connected) {
-            let result =
-                living(&addresses, deadline).and_then(|address| log_in_to(iqn, address, chap, deadline));
+        let mut connected = open.iter().filter(|session| session.is_at(&addresses));
+        if !connected.any(|session| session.logged_in) {
+            let result = living(&addresses, deadline).and_then(|address| {
+                if restored(iqn, &addresses, deadline)? {
+                    return Ok(());
+                }
+                log_in_to(iqn, address, chap, deadline)
+            });
             if matches!(&result, Err(error) if error.kind == Kind::Interrupted) {
                 return result.map(|()| Vec::new());
             }
@@ -121,6 +133,28 @@ fn living(addresses: &[SocketAddr], deadline: Deadline) -> Result<SocketAddr> {
     addresses.iter().fold(nobody, |found, address| {
         found.or_else(|_| Socket::connect(*address, deadline.at_most(PORTAL_ANSWERS)).map(|_| *address))
     })
+}
+
+/// iscsid restores a lost session some seconds after its portal is back. False where there is none to restore.
+fn restored(iqn: &str, addresses: &[SocketAddr], deadline: Deadline) -> Result<bool> {
+    let deadline = deadline.at_most(LOGIN);
+    loop {
+        let open = sessions(iqn);
+        let mut here = open.iter().filter(|session| session.is_at(addresses)).peekable();
+        if here.peek().is_none() {
+            return Ok(false);
+        }
+        if here.any(|session| session.logged_in) {
+            return Ok(true);
+        }
+        if deadline.expired() {
+            return Err(
+                Error::new(Kind::Host, "the session was lost and iscsid has not restored it")
+                    .advice("see: journalctl -u iscsid; iscsiadm -m session -P 1"),
+            );
+        }
+        poll::pause(RESTORED_LOOK, deadline)?;
+    }
 }
 
 /// The record is made by us: a discovery would make one for every portal that the NAS announces, with defaults that
