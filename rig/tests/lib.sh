@@ -70,6 +70,12 @@ stop_nas() {
     kill "$nas_pid" && wait "$nas_pid"
 }
 
+log_out() {
+    iscsiadm -m node -T "$iqn" --logout >/dev/null 2>&1
+    iscsiadm -m node -T "$iqn" -o delete >/dev/null 2>&1
+    rm -rf /run/pve-storage-truenas /dev/truenas
+}
+
 # Each command has the budget of a node of its own; the budget itself is tested elsewhere.
 pvesm() {
     rm -rf /run/pve-storage-truenas/logins
@@ -97,6 +103,60 @@ device() {
     readlink -f "/dev/truenas/nas1/$1"
 }
 
+size_of() {
+    blockdev --getsize64 "/dev/truenas/nas1/$1"
+}
+
+links() {
+    find /dev/truenas -type l | wc -l
+}
+
+# lun_of VOLID
+lun_of() {
+    echo "${1##*-lun}"
+}
+
 disks() {
     find /sys/class/scsi_disk -mindepth 1 -maxdepth 1 | wc -l
+}
+
+# What the kernel itself saw: programs that were started, commands that disks got
+
+tracing=/sys/kernel/debug/tracing
+
+# traced EVENT COMMAND…: the events while the command runs go to $work/trace.
+traced() {
+    local event=$tracing/events/$1 status=0
+    shift
+    : >"$tracing/trace"
+    echo 1 >"$event/enable"
+    "$@" || status=$?
+    echo 0 >"$event/enable"
+    cat "$tracing/trace" >"$work/trace"
+    return "$status"
+}
+
+follow_and_exec() {
+    (
+        echo "$BASHPID" >"$tracing/set_event_pid"
+        exec "$@"
+    )
+}
+
+# programs_of COMMAND…: which programs it and its children start, without itself.
+programs_of() {
+    echo 1 >"$tracing/options/event-fork"
+    traced sched/sched_process_exec follow_and_exec "$@" >"$work/programs.out" 2>&1 || { cat "$work/programs.out" && return 1; }
+    : >"$tracing/set_event_pid"
+    sed -n 's/.* filename=\([^ ]*\) .*/\1/p' "$work/trace" | tail -n +2
+}
+
+# looks_at LUN COMMAND…: how many commands other than reads, writes and flushes the disks of this LUN get while it runs.
+looks_at() {
+    local event=scsi/scsi_dispatch_cmd_start
+    echo "lun == $1 && opcode != 0x28 && opcode != 0x2a && opcode != 0x35 && opcode != 0x88 && opcode != 0x8a" \
+        >"$tracing/events/$event/filter"
+    shift
+    traced "$event" "$@" >&2
+    grep -c scsi_dispatch_cmd_start: "$work/trace"
 }
