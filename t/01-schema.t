@@ -38,6 +38,7 @@ my @retention_and_pools = qw(
 );
 my @new = qw(
     tn_api_user tn_tls_ca_file tn_tls_fingerprint tn_volume_names tn_exact_size tn_space_overhead tn_overcommit
+    tn_chap_peer_user tn_chap_peer_password
 );
 my %known = map { $_ => 1 } @of_1_1_7,
     (map { "tn_$_" } grep { !/^tn_/ } @of_1_1_7), @only_in_2,
@@ -59,8 +60,11 @@ for my $key (sort keys %$properties) {
 }
 
 is_deeply [sort(PVE::Storage::TrueNAS::Schema::secrets())],
-    [sort map { ($_, "tn_$_") } qw(api_key chap_password nvme_dhchap_secret nvme_dhchap_ctrl_secret)],
-    'the secrets, in both spellings';
+    [
+    sort 'tn_chap_peer_password',
+    map { ($_, "tn_$_") } qw(api_key chap_password nvme_dhchap_secret nvme_dhchap_ctrl_secret)
+    ],
+    'the secrets, those of 1.x in both spellings';
 
 is PVE::Storage::TrueNAS::Schema::value({ api_host => 'a', tn_api_host => 'b' }, 'api_host'),
     'b',

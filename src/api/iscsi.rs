@@ -66,6 +66,32 @@ pub struct Mapping {
     pub lunid: u32,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Portal {
+    pub id: u64,
+    #[serde(default)]
+    pub listen: Vec<Listen>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Listen {
+    pub ip: String,
+    pub port: u16,
+}
+
+impl Listen {
+    pub fn is_any_address(&self) -> bool {
+        matches!(self.ip.as_str(), "0.0.0.0" | "::")
+    }
+}
+
+pub fn portals() -> Request<Vec<Portal>> {
+    Request::of(Call::read(
+        "iscsi.portal.query",
+        json!([[], {"select": ["id", "listen"]}]),
+    ))
+}
+
 pub fn global() -> Request<Global> {
     Request::of(Call::read("iscsi.global.config", json!([])))
 }

@@ -53,6 +53,7 @@ fn add(config: &Config, stored: &mut Stored, others: &[OtherStorage]) -> Result<
     let mut api = api(config, Lane::Proof, ADD_STORAGE);
     let look = Look::inspection(config, transport.as_ref(), &mut api)?;
     together(look.exports.problems())?;
+    look.exports.doubts().into_iter().for_each(logging::warn);
     warn_of_foreign_marks(config, &look)?;
     if look.exports.lacks_anchor() {
         anchor::drop_one(config, transport.as_ref(), &look, &mut api)?;

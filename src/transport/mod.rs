@@ -79,6 +79,9 @@ pub trait Exports {
     /// Why no guest could use a volume of this storage; empty when all is well.
     fn problems(&self) -> Vec<Error>;
 
+    /// What looks wrong and may still be right, in words.
+    fn doubts(&self) -> Vec<String>;
+
     /// How the zvol is spelt by its present export through this storage.
     fn volname(&self, zvol: &ZvolName) -> Option<String>;
 

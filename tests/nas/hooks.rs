@@ -121,3 +121,18 @@ fn a_corrected_storage_is_tried_at_once_and_a_wrong_port_marks_no_other_storage_
     ops::status(&nas.config()).unwrap();
     ops::on_add(&nas.storeid, &nas.section(), &Raw::new(), &[]).unwrap();
 }
+
+#[test]
+fn a_portal_that_the_target_does_not_have_is_a_warning() {
+    let nas = Nas::new();
+    let mut section = nas.section();
+    section.insert("portals".into(), "127.0.0.7:3260, nas.example".into());
+    let _earlier = pve_storage_truenas::logging::drain_warnings();
+    ops::on_add(&nas.storeid, &section, &Raw::new(), &[]).unwrap();
+    let warnings = pve_storage_truenas::logging::drain_warnings().join("\n");
+    assert!(warnings.contains("listens on 127.0.0.7:3260"), "{warnings}");
+    assert!(
+        !warnings.contains("127.0.0.1:3260") && !warnings.contains("nas.example"),
+        "{warnings}"
+    );
+}

@@ -1,10 +1,13 @@
 //! What callers ask about the exports, answered from one look.
 
+use std::net::IpAddr;
+
 use super::publish;
 use super::view::{Health, Site, View};
 use crate::api::Api;
-use crate::api::iscsi::{Extent, Target};
+use crate::api::iscsi::{Extent, Listen, Portal, Target};
 use crate::api::service::Service;
+use crate::config::Address;
 use crate::error::{Error, Kind, Result};
 use crate::transport::{Exports, Identity, Plan};
 use crate::undo::Undo;
@@ -19,6 +22,37 @@ impl Exports for View {
         }
         problems.extend(self.site.health.as_ref().and_then(service_problem));
         problems
+    }
+
+    fn doubts(&self) -> Vec<String> {
+        let (Some(target), Some(health)) = (&self.site.target, &self.site.health) else {
+            return Vec::new();
+        };
+        let Some(portals) = &health.portals else {
+            return Vec::new();
+        };
+        let serves = |portal: &&Portal| target.groups.iter().any(|group| group.portal == portal.id);
+        let listens: Vec<&Listen> = portals
+            .iter()
+            .filter(serves)
+            .flat_map(|portal| &portal.listen)
+            .collect();
+        let served = |address: &Address| {
+            let known = |listen: &&Listen| {
+                listen.port == address.port && (listen.is_any_address() || listen.ip == address.host)
+            };
+            // A name may stand for any of them, and so may an address behind a router.
+            address.host.parse::<IpAddr>().is_err() || listens.iter().any(known)
+        };
+        let unserved = health.wanted.iter().filter(|address| !served(address));
+        unserved
+            .map(|address| {
+                format!(
+                    "no portal of iSCSI target '{}' listens on {address}",
+                    self.site.iqn
+                )
+            })
+            .collect()
     }
 
     fn volname(&self, zvol: &ZvolName) -> Option<String> {

@@ -8,12 +8,12 @@ mod view;
 use std::path::PathBuf;
 
 use super::{Exports, Identity, Pending, Transport};
-use crate::api::iscsi::{self as api, Extent, Global, Initiators, Mapping, Target};
+use crate::api::iscsi::{self as api, Extent, Global, Initiators, Mapping, Portal, Target};
 use crate::api::service::{self, Service};
 use crate::api::{Answers, Flight, Request, Ticket};
-use crate::config::{self, Config};
+use crate::config::{self, Address, Config};
 use crate::deadline::Deadline;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::host;
 use crate::volume::ZvolName;
 use view::{Health, Site, View};
@@ -57,6 +57,8 @@ impl Transport for Iscsi {
         let health = Some((
             flight.add(service::named("iscsitarget")),
             flight.add(api::initiators()),
+            flight.add(api::portals()),
+            self.settings.portals.clone(),
         ));
         Box::new(Asked { health, ..asked })
     }
@@ -91,7 +93,12 @@ fn disk(dataset: &str, zvol: &ZvolName) -> String {
     format!("zvol/{}", zvol.full(dataset))
 }
 
-type HealthTickets = (Ticket<Vec<Service>>, Ticket<Vec<Initiators>>);
+type HealthTickets = (
+    Ticket<Vec<Service>>,
+    Ticket<Vec<Initiators>>,
+    Ticket<Vec<Portal>>,
+    Vec<Address>,
+);
 
 struct Asked {
     dataset: String,
@@ -103,15 +110,25 @@ struct Asked {
     health: Option<HealthTickets>,
 }
 
+/// What only a doubt needs is no reason to fail: 2.x asked for fewer roles.
+fn permitted<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Err(error) if error.kind == Kind::Auth => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
 impl Pending for Asked {
     fn collect(self: Box<Self>, answers: &mut Answers) -> Result<Box<dyn Exports>> {
         let basename = answers.take(self.global)?.basename;
         let targets = answers.take(self.targets)?;
         let health = match self.health {
             None => None,
-            Some((services, initiators)) => Some(Health {
+            Some((services, initiators, portals, wanted)) => Some(Health {
                 services: answers.take(services)?,
                 initiators: answers.take(initiators)?,
+                portals: permitted(answers.take(portals))?,
+                wanted,
                 node: host::initiator_name(),
             }),
         };

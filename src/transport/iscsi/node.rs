@@ -91,13 +91,21 @@ fn log_in(settings: &config::Iscsi, prefer_ipv4: bool, deadline: Deadline) -> Re
         .into_iter()
         .filter_map(|attempt| Some((attempt.portal, attempt.result.err()?)));
     if sessions.is_empty() {
-        let none = || Error::new(Kind::Host, format!("no iSCSI session to '{iqn}'"));
-        return Err(failures.next().map_or_else(none, |(_, error)| error));
+        let nobody = Error::new(Kind::Host, format!("no iSCSI session to '{iqn}'"));
+        return Err(failures
+            .next()
+            .map_or(nobody, |(portal, error)| no_session(iqn, &portal, error)));
     }
     for (portal, error) in failures {
         logging::warn_once(format!("iSCSI portal {portal}: {}", error.cause));
     }
     Ok(sessions)
+}
+
+fn no_session(iqn: &str, portal: &str, error: Error) -> Error {
+    let cause = format!("no iSCSI session to '{iqn}': portal {portal}: {}", error.cause);
+    Error { cause, ..error }
+        .advice("check discovery_portal and portals, and that the iSCSI service of the TrueNAS runs")
 }
 
 /// The disk of this LUN on this session, proved; a stale one that is in the way and unused is removed.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::disk;
-use crate::api::iscsi::{Extent, Initiators, Mapping, Target};
+use crate::api::iscsi::{Extent, Initiators, Mapping, Portal, Target};
 use crate::api::service::Service;
+use crate::config::Address;
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
 use crate::volume::ZvolName;
@@ -26,6 +27,10 @@ pub struct Site {
 pub struct Health {
     pub services: Vec<Service>,
     pub initiators: Vec<Initiators>,
+    /// `None` where the role to read them is missing.
+    pub portals: Option<Vec<Portal>>,
+    /// As configured.
+    pub wanted: Vec<Address>,
     /// This node's initiator name.
     pub node: Option<String>,
 }
