@@ -18,6 +18,8 @@ use crate::transport::Identity;
 const APPEARS: Duration = Duration::from_secs(20);
 /// The NAS announces nothing: the target may serve a new LUN a moment after the API's answer.
 const SCAN_AGAIN: Duration = Duration::from_secs(1);
+/// Longer than multipathd's own attempts at one path.
+const BUILD_AGAIN: Duration = Duration::from_secs(5);
 
 fn naa(identity: &Identity) -> Result<Naa> {
     Naa::parse(&identity.unique).ok_or_else(|| {
@@ -217,13 +219,21 @@ fn wanted_map(
     let Some(first) = disks.first() else {
         return Ok(None);
     };
+    // multipathd gives up, without a word, where udev is looking at the disk in the same moment.
     let events = Events::open()?;
-    multipath::build(naa, first, deadline)?;
-    let map = events.until(deadline, || Ok(multipath::map(naa)))?;
-    map.map(Some).ok_or_else(|| {
-        Error::new(Kind::Host, format!("multipathd made no map for {}", naa.wwid()))
-            .advice("see: systemctl status multipathd; multipath -v3 -d")
-    })
+    loop {
+        multipath::build(naa, first, deadline)?;
+        let map = events.until(deadline.at_most(BUILD_AGAIN), || Ok(multipath::map(naa)))?;
+        if map.is_some() {
+            return Ok(map);
+        }
+        if deadline.expired() {
+            return Err(
+                Error::new(Kind::Host, format!("multipathd made no map for {}", naa.wwid()))
+                    .advice("see: systemctl status multipathd; multipath -v3 -d"),
+            );
+        }
+    }
 }
 
 /// The map must hold only disks of this identity and have the right size.
