@@ -156,8 +156,8 @@ my @GROUPS = (
             ],
             ['portals', 'string', '1.0', 'both', undef, 'More portals, host:port, separated by commas.'],
             [
-                'use_multipath', 'boolean', '1.0', 'iscsi', 0, 'Use the multipath device of several paths.',
-                planned => 1,
+                'use_multipath', 'boolean', '1.0', 'iscsi', 0,
+                'Make a multipath map of the paths. A map that is there already is used in any case.',
             ],
             [
                 'use_by_path', 'boolean', '1.0', 'iscsi', undef, 'Use links in /dev/disk/by-path.',
