@@ -86,16 +86,18 @@ pub struct Attempt {
     pub result: Result<()>,
 }
 
-/// Logs in to every portal that has no session yet. One that fails is told, not fatal.
+/// Logs in to every portal that has no session yet. One that fails is told, not fatal. Only sessions with these portals
+/// are ours: another NAS may have a target of the same name.
 pub fn log_in(
     iqn: &str,
     portals: &[Address],
     chap: Option<&Chap>,
     prefer_ipv4: bool,
     deadline: Deadline,
-) -> Result<Vec<Attempt>> {
+) -> Result<(Vec<Session>, Vec<Attempt>)> {
     let open = sessions(iqn);
     let mut attempts = Vec::new();
+    let mut ours = Vec::new();
     for portal in portals {
         let addresses = match resolve(&portal.host, portal.port, prefer_ipv4, deadline) {
             Ok(addresses) => addresses,
@@ -107,6 +109,7 @@ pub fn log_in(
                 continue;
             }
         };
+        ours.extend_from_slice(&addresses);
         let mut connected = open.iter().filter(|session| session.is_at(&addresses));
         if !connected.any(|session| session.logged_in) {
             let result = living(&addresses, deadline).and_then(|address| {
@@ -116,7 +119,7 @@ pub fn log_in(
                 log_in_to(iqn, address, chap, deadline)
             });
             if matches!(&result, Err(error) if error.kind == Kind::Interrupted) {
-                return result.map(|()| Vec::new());
+                return result.map(|()| (Vec::new(), Vec::new()));
             }
             attempts.push(Attempt {
                 portal: portal.to_string(),
@@ -124,7 +127,8 @@ pub fn log_in(
             });
         }
     }
-    Ok(attempts)
+    let usable = |session: &Session| session.logged_in && session.is_at(&ours);
+    Ok((sessions(iqn).into_iter().filter(usable).collect(), attempts))
 }
 
 /// The first address that takes connections. iscsiadm waits long for a dead one, and iscsid goes on trying behind it.

@@ -59,12 +59,17 @@ pub fn attach(
 
 /// Disks that the kernel still takes for this volume, at a LUN that it once had: udev's link could point to them.
 fn forget_others(naa: &Naa, disks: &[Disk]) -> Result<()> {
-    let map: Vec<String> = multipath::map(naa).into_iter().map(|map| map.device).collect();
+    let map = multipath::map(naa);
+    let members = map.as_ref().map(Map::members).unwrap_or_default();
+    let devices: Vec<String> = map.into_iter().map(|map| map.device).collect();
     for stale in scsi::remembered(naa)
         .into_iter()
         .filter(|disk| !disks.contains(disk))
     {
-        if usage::of(&stale.name, &map)?.is_empty() {
+        let stranger = matches!(stale.identity(), Ok((found, _)) if found.as_ref() != Some(naa));
+        // A path of the map that is only silent may come back; one that answers for another disk must go.
+        let kept = members.contains(&stale.name) && !stranger;
+        if !kept && usage::of(&stale.name, &devices)?.is_empty() {
             stale.remove()?;
         }
     }
@@ -78,17 +83,13 @@ fn log_in(settings: &config::Iscsi, prefer_ipv4: bool, deadline: Deadline) -> Re
         return Err(Error::invalid("discovery_portal is missing")
             .advice("set discovery_portal: the address of an iSCSI portal"));
     }
-    let attempts = iscsi::log_in(
+    let (sessions, attempts) = iscsi::log_in(
         iqn,
         &settings.portals,
         settings.chap.as_ref(),
         prefer_ipv4,
         deadline,
     )?;
-    let sessions: Vec<Session> = iscsi::sessions(iqn)
-        .into_iter()
-        .filter(|session| session.logged_in)
-        .collect();
     let mut failures = attempts
         .into_iter()
         .filter_map(|attempt| Some((attempt.portal, attempt.result.err()?)));
