@@ -14,9 +14,8 @@ use crate::logging;
 use crate::sys::uevent::Events;
 use crate::transport::Identity;
 
-/// For one LUN on one session; the kernel needs less than a second where the LUN is there.
+/// For one LUN on all sessions; the kernel needs less than a second where the LUN is there.
 const APPEARS: Duration = Duration::from_secs(20);
-/// The NAS announces nothing: the target may serve a new LUN a moment after the API's answer.
 const SCAN_AGAIN: Duration = Duration::from_secs(1);
 /// Longer than multipathd's own attempts at one path.
 const BUILD_AGAIN: Duration = Duration::from_secs(5);
@@ -38,21 +37,7 @@ pub fn attach(
 ) -> Result<PathBuf> {
     let naa = naa(identity)?;
     let sessions = log_in(settings, prefer_ipv4, deadline)?;
-    let mut disks = Vec::new();
-    let mut last = None;
-    for session in &sessions {
-        match disk_of(session, identity, &naa, deadline.at_most(APPEARS)) {
-            Ok(disk) => disks.push(disk),
-            Err(error) if error.kind == Kind::Interrupted => return Err(error),
-            Err(error) => last = Some(error),
-        }
-    }
-    match (disks.as_slice(), last) {
-        ([], Some(error)) => return Err(error),
-        ([], None) => return Err(Error::new(Kind::Internal, "no session was asked for the device")),
-        (_, Some(error)) => logging::warn(format!("one path of several is missing: {error}")),
-        (_, None) => {}
-    }
+    let disks = disks_of(&sessions, identity, &naa, deadline.at_most(APPEARS))?;
     forget_others(&naa, &disks)?;
     device(settings, identity, &naa, &disks, deadline)
 }
@@ -111,31 +96,135 @@ fn no_session(iqn: &str, portal: &str, error: Error) -> Error {
         .advice("check discovery_portal and portals, and that the iSCSI service of the TrueNAS runs")
 }
 
-/// The disk of this LUN on this session, proved; a stale one that is in the way and unused is removed.
-fn disk_of(session: &Session, identity: &Identity, naa: &Naa, deadline: Deadline) -> Result<Disk> {
+/// The LUN's disk on every session, proved. One session that has it is enough; the others are a warning.
+fn disks_of(sessions: &[Session], identity: &Identity, naa: &Naa, deadline: Deadline) -> Result<Vec<Disk>> {
     let events = Events::open()?;
+    let mut places: Vec<Place> = sessions
+        .iter()
+        .map(|session| Place::new(session, identity))
+        .collect();
     loop {
-        if let Some(disk) = scsi::at(session.host, session.target, identity.number) {
-            match judge(&disk, identity, naa)? {
-                Verdict::Ours => return Ok(disk),
-                Verdict::OtherSize(bytes) => return Err(other_size(&disk, bytes, identity)),
-                Verdict::Stranger => evict(&disk)?,
-            }
+        for place in &mut places {
+            place.look(identity, naa)?;
         }
-        scsi::scan(session.host, session.target, identity.number)?;
-        let appeared = || {
-            Ok(scsi::at(session.host, session.target, identity.number).filter(|disk| disk.node().exists()))
-        };
-        if events.until(deadline.at_most(SCAN_AGAIN), appeared)?.is_none() && deadline.expired() {
-            return Err(missing(session, identity));
+        if places.iter().all(Place::is_decided) {
+            break;
+        }
+        let appeared = || Ok(places.iter().any(Place::has_news).then_some(()));
+        if events.until(deadline.at_most(SCAN_AGAIN), appeared)?.is_none() {
+            if deadline.expired() {
+                break;
+            }
+            places.iter_mut().for_each(Place::ask_again);
+        }
+    }
+    let mut disks = Vec::new();
+    let mut last = None;
+    for place in places {
+        match place.outcome() {
+            Ok(disk) => disks.push(disk),
+            Err(error) => last = Some(error),
+        }
+    }
+    match (disks.is_empty(), last) {
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(Error::new(Kind::Internal, "no session was asked for the device")),
+        (false, failed) => {
+            if let Some(error) = failed {
+                logging::warn(format!("one path of several is missing: {error}"));
+            }
+            Ok(disks)
         }
     }
 }
 
-fn missing(session: &Session, identity: &Identity) -> Error {
+/// Where a session has, or is about to have, the LUN. All are asked before any is waited for.
+struct Place<'a> {
+    session: &'a Session,
+    lun: u32,
+    state: State,
+}
+
+enum State {
+    /// What the kernel has there, if anything, is from before.
+    Unasked,
+    Scanned,
+    Found(Disk),
+    Failed(Error),
+}
+
+impl<'a> Place<'a> {
+    fn new(session: &'a Session, identity: &Identity) -> Self {
+        Self {
+            session,
+            lun: identity.number,
+            state: State::Unasked,
+        }
+    }
+
+    fn disk(&self) -> Option<Disk> {
+        scsi::at(self.session.host, self.session.target, self.lun).filter(|disk| disk.node().exists())
+    }
+
+    fn is_decided(&self) -> bool {
+        matches!(self.state, State::Found(_) | State::Failed(_))
+    }
+
+    fn has_news(&self) -> bool {
+        matches!(self.state, State::Scanned) && self.disk().is_some()
+    }
+
+    /// The target may serve a new LUN a moment after the API's answer, and announces nothing.
+    fn ask_again(&mut self) {
+        if matches!(self.state, State::Scanned) {
+            self.state = State::Unasked;
+        }
+    }
+
+    /// Judges the disk that is there; without one, or with one that had to go, scans.
+    fn look(&mut self, identity: &Identity, naa: &Naa) -> Result<()> {
+        if self.is_decided() {
+            return Ok(());
+        }
+        match self.judge(identity, naa) {
+            Ok(next) => self.state = next,
+            Err(error) if error.kind == Kind::Interrupted => return Err(error),
+            Err(error) => self.state = State::Failed(error),
+        }
+        Ok(())
+    }
+
+    fn judge(&self, identity: &Identity, naa: &Naa) -> Result<State> {
+        if let Some(disk) = self.disk() {
+            // The kernel keeps the size of its last scan.
+            if matches!(self.state, State::Unasked) {
+                disk.rescan()?;
+            }
+            match judge(&disk, identity, naa) {
+                Verdict::Ours => return Ok(State::Found(disk)),
+                Verdict::OtherSize(bytes) => return Err(other_size(&disk, bytes, identity)),
+                Verdict::Stranger => evict(&disk)?,
+            }
+        } else if matches!(self.state, State::Scanned) {
+            return Ok(State::Scanned);
+        }
+        scsi::scan(self.session.host, self.session.target, self.lun)?;
+        Ok(State::Scanned)
+    }
+
+    fn outcome(self) -> Result<Disk> {
+        match self.state {
+            State::Found(disk) => Ok(disk),
+            State::Failed(error) => Err(error),
+            State::Unasked | State::Scanned => Err(missing(self.session, self.lun)),
+        }
+    }
+}
+
+fn missing(session: &Session, lun: u32) -> Error {
     Error::new(
         Kind::Host,
-        format!("LUN {} of '{}' did not appear on this node", identity.number, session.iqn),
+        format!("LUN {lun} of '{}' did not appear on this node", session.iqn),
     )
     .advice(
         "TrueNAS exports a LUN only when its service runs and its zvol is unlocked: TrueNAS > Shares > Block (iSCSI); \
@@ -150,14 +239,13 @@ enum Verdict {
     Stranger,
 }
 
-/// By what the device itself answers now. The kernel keeps the size of the last scan, so it is made to ask first.
-fn judge(disk: &Disk, identity: &Identity, naa: &Naa) -> Result<Verdict> {
-    disk.rescan()?;
-    Ok(match disk.identity() {
+/// By what the device itself answers now.
+fn judge(disk: &Disk, identity: &Identity, naa: &Naa) -> Verdict {
+    match disk.identity() {
         Ok((Some(found), bytes)) if found == *naa && bytes == identity.bytes => Verdict::Ours,
         Ok((Some(found), bytes)) if found == *naa => Verdict::OtherSize(bytes),
         _ => Verdict::Stranger,
-    })
+    }
 }
 
 fn other_size(disk: &Disk, bytes: u64, identity: &Identity) -> Error {
@@ -304,13 +392,16 @@ pub fn resized(identity: &Identity, deadline: Deadline) -> Result<()> {
     let disks = scsi::remembered(&naa);
     for disk in &disks {
         // The target takes up the new size a moment after the API's answer.
-        let seen = || match judge(disk, identity, &naa)? {
-            Verdict::Ours => Ok(Some(())),
-            Verdict::OtherSize(_) => Ok(None),
-            Verdict::Stranger => Err(Error::new(
-                Kind::Host,
-                format!("/dev/{} is another disk now", disk.name),
-            )),
+        let seen = || {
+            disk.rescan()?;
+            match judge(disk, identity, &naa) {
+                Verdict::Ours => Ok(Some(())),
+                Verdict::OtherSize(_) => Ok(None),
+                Verdict::Stranger => Err(Error::new(
+                    Kind::Host,
+                    format!("/dev/{} is another disk now", disk.name),
+                )),
+            }
         };
         if wait_for(&events, deadline, seen)?.is_none() {
             return Err(other_size(
