@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::sysfs;
 use crate::error::Result;
 use crate::sys::{block, paths};
 
-/// Programs that look at every new device for a moment, and multipathd, which lets go when its map is flushed.
+/// Programs that look at every new device for a moment, with what they start, and multipathd, which lets go when its map
+/// is flushed.
 const PASSERS_BY: [&str; 4] = ["multipathd", "(udev-worker)", "systemd-udevd", "udevd"];
+/// A rule of udev starts a program, which may start another.
+const GENERATIONS: usize = 5;
 
 /// Everybody who uses `name` (`sdb`, `dm-3`), in words; empty when nobody does. `except` are devices above it that
 /// belong to the same disk.
@@ -71,8 +75,9 @@ fn openers(number: u64) -> Vec<String> {
                 .is_ok_and(|file| file.rdev() == number && block_like(&file))
         });
         if opens && process != std::process::id().to_string() {
-            let name = sysfs::read(&folder.join("comm")).unwrap_or_default();
-            if !PASSERS_BY.contains(&name.as_str()) {
+            let names = line_of_descent(&process);
+            if !names.iter().any(|name| PASSERS_BY.contains(&name.as_str())) {
+                let name = names.first().map_or("?", String::as_str);
                 found.push(format!("opened by {name} (process {process})"));
             }
         }
@@ -80,7 +85,45 @@ fn openers(number: u64) -> Vec<String> {
     found
 }
 
+/// The names of a process and of those that it descends from.
+fn line_of_descent(process: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut next = process.to_owned();
+    while names.len() < GENERATIONS && !matches!(next.as_str(), "0" | "1") {
+        let folder = paths::proc().join(&next);
+        let Some(name) = sysfs::read(&folder.join("comm")) else {
+            break;
+        };
+        names.push(name);
+        next = parent_of(&folder).unwrap_or_default();
+    }
+    names
+}
+
+/// The name stands in parentheses and may hold any character (proc_pid_stat(5)).
+fn parent_of(folder: &Path) -> Option<String> {
+    let stat = sysfs::read(&folder.join("stat"))?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1).map(str::to_owned)
+}
+
 fn block_like(file: &fs::Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt;
     file.file_type().is_block_device()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_udev_starts_descends_from_it() {
+        let own = line_of_descent(&std::process::id().to_string());
+        assert!(own.len() > 1, "{own:?}");
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let theirs = line_of_descent(&child.id().to_string());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(theirs[1..], own[..theirs.len() - 1]);
+    }
 }
