@@ -8,6 +8,7 @@ pub const EBUSY: i64 = 16;
 pub const EEXIST: i64 = 17;
 pub const EINVAL: i64 = 22;
 pub const ENOTEMPTY: i64 = 39;
+pub const EBADMSG: i64 = 74;
 pub const EOPNOTSUPP: i64 = 95;
 pub const ENOMETHOD: i64 = 201;
 pub const ENOTAUTHENTICATED: i64 = 207;
@@ -28,6 +29,7 @@ const NAMES: &[(i64, &str)] = &[
     (30, "EROFS"),
     (34, "ERANGE"),
     (ENOTEMPTY, "ENOTEMPTY"),
+    (EBADMSG, "EBADMSG"),
     (EOPNOTSUPP, "EOPNOTSUPP"),
     (104, "ECONNRESET"),
     (110, "ETIMEDOUT"),

@@ -11,7 +11,8 @@ use crate::params as p;
 use crate::session::Session;
 use crate::shape::Field;
 use crate::versions::Line::{self, V25_04, V25_10, V26, V27};
-use crate::zfs::{create, delete, query, resource, resource_snapshot, snapshot, update};
+use crate::zfs::{clone, create, delete, holds, query, resource, resource_snapshot, rollback};
+use crate::zfs::{snapshot, snapshot_create, snapshot_rename, update};
 use crate::{service, system};
 
 type NasWork = fn(&mut Nas, &Caller, &Args<'_>) -> Result<Value, Failure>;
@@ -114,18 +115,24 @@ static METHODS: &[Method] = &[
     write("pool.dataset.update", p::DATASET_UPDATE, update::update),
     write("pool.dataset.delete", p::DATASET_DELETE, delete::delete),
     write("pool.dataset.rename", p::DATASET_RENAME, update::rename).since(V25_10),
+    write("pool.dataset.promote", p::DATASET_PROMOTE, clone::promote),
     read("pool.snapshot.query", p::QUERY, snapshot::query).since(V25_10),
-    write("pool.snapshot.create", p::SNAPSHOT_CREATE, snapshot::create).since(V25_10),
+    write("pool.snapshot.create", p::SNAPSHOT_CREATE, snapshot_create::pool).since(V25_10),
     write("pool.snapshot.delete", p::SNAPSHOT_DELETE, snapshot::delete).since(V25_10),
-    write("pool.snapshot.clone", p::SNAPSHOT_CLONE, snapshot::clone).since(V25_10),
-    write("pool.snapshot.hold", p::SNAPSHOT_HOLD, snapshot::hold).since(V25_10),
-    write("pool.snapshot.release", p::SNAPSHOT_HOLD, snapshot::release).since(V25_10),
+    write("pool.snapshot.clone", p::SNAPSHOT_CLONE, clone::pool).since(V25_10),
+    write("pool.snapshot.hold", p::SNAPSHOT_HOLD, holds::pool_hold).since(V25_10),
+    write("pool.snapshot.release", p::SNAPSHOT_HOLD, holds::pool_release).since(V25_10),
+    read("pool.snapshot.get_instance", p::GET_TEXT, snapshot::instance).since(V25_10),
+    write("pool.snapshot.update", p::SNAPSHOT_UPDATE, snapshot::update).since(V25_10),
+    write("pool.snapshot.rename", p::SNAPSHOT_RENAME, snapshot_rename::pool).since(V25_10),
+    write("pool.snapshot.rollback", p::SNAPSHOT_ROLLBACK, rollback::pool).since(V25_10),
     read("zfs.snapshot.query", p::QUERY, snapshot::query).until(V25_10),
-    write("zfs.snapshot.create", p::SNAPSHOT_CREATE, snapshot::create).until(V25_10),
+    write("zfs.snapshot.create", p::SNAPSHOT_CREATE, snapshot_create::pool).until(V25_10),
     write("zfs.snapshot.delete", p::SNAPSHOT_DELETE, snapshot::delete).until(V25_10),
-    write("zfs.snapshot.clone", p::SNAPSHOT_CLONE, snapshot::clone).until(V25_10),
-    write("zfs.snapshot.hold", p::SNAPSHOT_HOLD, snapshot::hold).until(V25_10),
-    write("zfs.snapshot.release", p::SNAPSHOT_HOLD, snapshot::release).until(V25_10),
+    write("zfs.snapshot.clone", p::SNAPSHOT_CLONE, clone::pool).until(V25_10),
+    write("zfs.snapshot.hold", p::SNAPSHOT_HOLD, holds::pool_hold).until(V25_10),
+    write("zfs.snapshot.release", p::SNAPSHOT_HOLD, holds::pool_release).until(V25_10),
+    write("zfs.snapshot.rollback", p::SNAPSHOT_ROLLBACK, rollback::pool).until(V25_10),
     read("zfs.resource.query", p::RESOURCE_QUERY, resource::query).since(V25_10),
     write("zfs.resource.destroy", p::RESOURCE_DESTROY, delete::destroy).since(V26),
     read(
@@ -144,6 +151,48 @@ static METHODS: &[Method] = &[
         "zfs.resource.snapshot.destroy",
         p::RESOURCE_SNAPSHOT_DESTROY,
         resource_snapshot::destroy,
+    )
+    .since(V26),
+    write(
+        "zfs.resource.snapshot.create",
+        p::RESOURCE_SNAPSHOT_CREATE,
+        snapshot_create::resource,
+    )
+    .since(V26),
+    write(
+        "zfs.resource.snapshot.rename",
+        p::RESOURCE_SNAPSHOT_RENAME,
+        snapshot_rename::resource,
+    )
+    .since(V26),
+    write(
+        "zfs.resource.snapshot.clone",
+        p::RESOURCE_SNAPSHOT_CLONE,
+        clone::resource,
+    )
+    .since(V26),
+    write(
+        "zfs.resource.snapshot.hold",
+        p::RESOURCE_SNAPSHOT_HOLD,
+        holds::resource_hold,
+    )
+    .since(V26),
+    write(
+        "zfs.resource.snapshot.release",
+        p::RESOURCE_SNAPSHOT_RELEASE,
+        holds::resource_release,
+    )
+    .since(V26),
+    write(
+        "zfs.resource.snapshot.rollback",
+        p::RESOURCE_SNAPSHOT_ROLLBACK,
+        rollback::resource,
+    )
+    .since(V26),
+    read(
+        "zfs.resource.snapshot.holds",
+        p::RESOURCE_SNAPSHOT_HOLDS,
+        holds::resource_holds,
     )
     .since(V26),
     read("iscsi.global.config", p::NONE, global::config),

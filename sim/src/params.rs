@@ -238,6 +238,41 @@ pub const SNAPSHOT_CLONE: &[Field] = &[req(
         opt("dataset_properties", Map),
     ]),
 )];
+pub const SNAPSHOT_RENAME: &[Field] = &[
+    req("id", NAME),
+    req(
+        "options",
+        Object(&[
+            req("new_name", NAME),
+            opt("force", Bool),
+            opt("recursive", Bool).since(V26),
+        ]),
+    ),
+];
+const SNAPSHOT_PROPERTY: Ty = Object(&[req("key", Pattern(".*:.*")), req("value", STRING)]);
+pub const SNAPSHOT_UPDATE: &[Field] = &[
+    req("id", STRING),
+    req(
+        "data",
+        Object(&[
+            opt("user_properties_update", List(&SNAPSHOT_PROPERTY)),
+            opt("user_properties_remove", List(&Pattern(".*:.*"))),
+        ]),
+    ),
+];
+macro_rules! rollback_fields {
+    ($($more:expr)?) => {
+        Object(&[
+            $($more,)?
+            opt("recursive", Bool),
+            opt("recursive_clones", Bool),
+            opt("force", Bool),
+            opt("recursive_rollback", Bool),
+        ])
+    };
+}
+pub const SNAPSHOT_ROLLBACK: &[Field] = &[req("id", STRING), opt("options", rollback_fields!())];
+pub const DATASET_PROMOTE: &[Field] = &[req("id", STRING)];
 
 pub const RESOURCE_QUERY: &[Field] = &[opt(
     "data",
@@ -279,6 +314,46 @@ pub const RESOURCE_SNAPSHOT_DESTROY: &[Field] = &[req(
         opt("defer", Bool),
     ]),
 )];
+pub const RESOURCE_SNAPSHOT_CREATE: &[Field] = &[req(
+    "data",
+    Object(&[
+        req("dataset", NAME),
+        req("name", NAME),
+        opt("recursive", Bool),
+        opt("exclude", List(&STRING)),
+        opt("user_properties", Map),
+    ]),
+)];
+pub const RESOURCE_SNAPSHOT_RENAME: &[Field] = &[req(
+    "data",
+    Object(&[
+        req("current_name", NAME),
+        req("new_name", NAME),
+        opt("recursive", Bool),
+    ]),
+)];
+pub const RESOURCE_SNAPSHOT_CLONE: &[Field] = &[req(
+    "data",
+    Object(&[
+        req("snapshot", NAME),
+        req("dataset", NAME),
+        opt("properties", Map),
+    ]),
+)];
+pub const RESOURCE_SNAPSHOT_HOLD: &[Field] = &[req(
+    "data",
+    Object(&[req("path", NAME), opt("tag", STRING), opt("recursive", Bool)]),
+)];
+pub const RESOURCE_SNAPSHOT_RELEASE: &[Field] = &[req(
+    "data",
+    Object(&[
+        req("path", NAME),
+        opt("tag", OPTIONAL_TEXT),
+        opt("recursive", Bool),
+    ]),
+)];
+pub const RESOURCE_SNAPSHOT_HOLDS: &[Field] = &[req("data", Object(&[req("path", NAME)]))];
+pub const RESOURCE_SNAPSHOT_ROLLBACK: &[Field] = &[req("data", rollback_fields!(req("path", NAME)))];
 
 const GROUP: Ty = Object(&[
     req("portal", INT),

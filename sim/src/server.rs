@@ -1,6 +1,7 @@
 //! The listeners, and the server as a library: its own thread, stopped on drop.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -109,6 +110,33 @@ impl Server {
     /// Reads or changes the NAS behind the API's back, as another client or an administrator would.
     pub fn nas<T>(&self, work: impl FnOnce(&mut Nas) -> T) -> T {
         work(&mut locked(&self.shared.nas))
+    }
+
+    /// Writes to a zvol as an initiator would: the tag stands for the data of all of it.
+    pub fn write_tag(&self, zvol: &str, tag: &str) -> Result<(), String> {
+        self.nas(|nas| {
+            let size = nas.zfs.datasets.get(zvol).map_or(0, |dataset| dataset.volsize);
+            nas.zfs.write_content(zvol, &(0..size), tag)
+        })
+    }
+
+    /// Writes to a part of a zvol, given in bytes.
+    pub fn write_tag_at(&self, zvol: &str, range: Range<u64>, tag: &str) -> Result<(), String> {
+        self.nas(|nas| nas.zfs.write_content(zvol, &range, tag))
+    }
+
+    /// What stands at the beginning of a zvol, or of a snapshot (`zvol@name`).
+    pub fn read_tag(&self, name: &str) -> Option<String> {
+        self.read_tag_at(name, 0)
+    }
+
+    pub fn read_tag_at(&self, name: &str, offset: u64) -> Option<String> {
+        self.nas(|nas| {
+            nas.zfs
+                .content(name)
+                .and_then(|content| content.tag_at(offset))
+                .map(str::to_owned)
+        })
     }
 
     /// The first line on standard output (INTERFACES.md).

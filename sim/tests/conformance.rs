@@ -109,20 +109,53 @@ fn snapshots(client: &mut Client, version: &str) {
         "pool.snapshot.clone",
         json!([{"snapshot": snapshot, "dataset_dst": format!("{TANK}/copy")}]),
     );
+    client.ok("pool.dataset.promote", json!([format!("{TANK}/copy")]));
+    client.ok("pool.dataset.promote", json!([disk]));
     client.ok("pool.dataset.delete", json!([format!("{TANK}/copy")]));
-    client.ok("pool.snapshot.delete", json!([snapshot]));
+    let change =
+        json!({"user_properties_update": [{"key": "a:b", "value": "c"}], "user_properties_remove": ["d:e"]});
+    client.ok("pool.snapshot.update", json!([snapshot, change]));
+    client.ok("pool.snapshot.get_instance", json!([snapshot]));
+    client.ok("pool.snapshot.rollback", json!([snapshot]));
+    let to = json!({"new_name": format!("{disk}@uno"), "force": true});
+    client.ok("pool.snapshot.rename", json!([snapshot, to]));
+    client.ok("pool.snapshot.delete", json!([format!("{disk}@uno")]));
     if version.starts_with("25") {
         return;
     }
     client.ok("pool.snapshot.create", json!([{"dataset": disk, "name": "two"}]));
     let data = json!({"paths": [disk], "get_holds": true, "get_user_properties": true, "get_source": true});
     client.ok("zfs.resource.snapshot.query", json!([data]));
+    resource_snapshots(client, &disk);
     client.ok("zfs.resource.snapshot.count", json!([{"paths": [disk]}]));
     client.ok(
         "zfs.resource.snapshot.destroy",
         json!([{"path": disk, "all_snapshots": true}]),
     );
     client.ok("zfs.resource.destroy", json!([{"path": format!("{TANK}/more2")}]));
+}
+
+fn resource_snapshots(client: &mut Client, disk: &str) {
+    let (made, moved) = (format!("{disk}@three"), format!("{disk}@four"));
+    let copy = format!("{TANK}/copy");
+    for (method, data) in [
+        (
+            "create",
+            json!({"dataset": disk, "name": "three", "user_properties": {"a:b": "c"}}),
+        ),
+        (
+            "clone",
+            json!({"snapshot": made, "dataset": copy, "properties": {"a:b": "d"}}),
+        ),
+        ("hold", json!({"path": made, "tag": "x"})),
+        ("holds", json!({"path": made})),
+        ("release", json!({"path": made})),
+        ("rollback", json!({"path": made})),
+        ("rename", json!({"current_name": made, "new_name": moved})),
+    ] {
+        client.ok(&format!("zfs.resource.snapshot.{method}"), json!([data]));
+    }
+    client.ok("pool.dataset.delete", json!([copy]));
 }
 
 fn iscsi(client: &mut Client) {

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Client, TANK, server, switched};
+use common::{Client, GIB, TANK, server, switched};
 use serde_json::{Value, json};
 use truenas_sim::Server;
 
@@ -125,12 +125,202 @@ fn s5_2_holds_block_deletion() {
 
 #[test]
 fn s5_2_a_snapshot_exists_once() {
-    let (_server, mut client) = with_snapshot(&[]);
-    let again = json!([{"dataset": disk(), "name": "one"}]);
-    assert_eq!(client.failed("pool.snapshot.create", again.clone()).0, 17);
+    switched("snapshot-unique", |extra| {
+        let (_server, mut client) = with_snapshot(extra);
+        let again = json!([{"dataset": disk(), "name": "one"}]);
+        client.call("pool.snapshot.create", again)["error"]["data"]["error"] == 17
+    });
     let (_server, mut client) = with_snapshot(&["--api-version", "26.0.0"]);
-    let (_, text, errno) = client.refused("pool.snapshot.create", again);
-    assert_eq!((text, errno), (format!("{}@one already exists.", disk()), 17));
+    let again = json!([{"dataset": disk(), "name": "one"}]);
+    let (field, text, errno) = client.refused("pool.snapshot.create", again.clone());
+    assert_eq!(
+        (&*field, &*text, errno),
+        ("pool.snapshot.create", "one already exists.", 17)
+    );
+    let (field, text, errno) = client.refused("zfs.resource.snapshot.create", again);
+    assert_eq!(field, "zfs.resource.snapshot.create");
+    assert_eq!((text, errno), (format!("'{}@one' already exists", disk()), 17));
+}
+
+#[test]
+fn s5_2_only_datasets_that_exist_have_snapshots() {
+    let (_server, mut client) = with_snapshot(&[]);
+    let nothing = json!([{"dataset": format!("{TANK}/no"), "name": "one"}]);
+    let (errno, reason) = client.failed("pool.snapshot.create", nothing.clone());
+    assert!(
+        errno == 14 && reason.contains("dataset does not exist"),
+        "{reason}"
+    );
+    let (_server, mut client) = with_snapshot(&["--api-version", "26.0.0"]);
+    assert_eq!(client.refused("zfs.resource.snapshot.create", nothing).2, 2);
+}
+
+#[test]
+fn s5_2_snapshots_keep_user_properties_of_their_own() {
+    let (_server, mut client) = with_snapshot(&[]);
+    let data = json!({"dataset": disk(), "name": "two", "properties": {"x:mark": "1"}});
+    client.ok("pool.snapshot.create", json!([data]));
+    let two = json!([format!("{}@two", disk())]);
+    let row = client.ok("pool.snapshot.get_instance", two.clone());
+    assert_eq!(row["properties"]["x:mark"]["value"], "1");
+    let change = json!({"user_properties_update": [{"key": "x:more", "value": "2"}], "user_properties_remove": ["x:mark"]});
+    let row = client.ok("pool.snapshot.update", json!([two[0], change]));
+    assert_eq!(row["properties"]["x:more"]["rawvalue"], "2");
+    assert!(row["properties"].get("x:mark").is_none() && row.get("holds").is_none());
+    let wrong = json!([{"dataset": disk(), "name": "three", "properties": {"x:Mark": "1"}}]);
+    assert_eq!(client.failed("pool.snapshot.create", wrong).0, 14);
+}
+
+#[test]
+fn s6_13_snapshots_inherit_the_user_properties_of_their_dataset() {
+    let (_server, mut client) = with_snapshot(&[]);
+    let mark = json!({"user_properties_update": [{"key": "x:mark", "value": "zvol"}]});
+    client.ok("pool.dataset.update", json!([disk(), mark]));
+    let row = client.ok("pool.snapshot.get_instance", json!([format!("{}@one", disk())]));
+    let mark = &row["properties"]["x:mark"];
+    assert_eq!(
+        (&mark["value"], &mark["source"]),
+        (&json!("zvol"), &json!("INHERITED"))
+    );
+}
+
+#[test]
+fn s4_5_the_properties_of_a_snapshot_are_those_of_its_time() {
+    let (_server, mut client) = with_snapshot(&[]);
+    client.ok("pool.dataset.update", json!([disk(), {"volsize": 2 * GIB}]));
+    client.ok(
+        "pool.snapshot.create",
+        json!([{"dataset": disk(), "name": "two"}]),
+    );
+    let asked = json!({"extra": {"properties": ["volsize", "creation"]}, "order_by": ["name"]});
+    let rows = client.ok("pool.snapshot.query", json!([[["dataset", "=", disk()]], asked]));
+    let size = |n: usize| rows[n]["properties"]["volsize"]["parsed"].as_u64();
+    assert_eq!((size(0), size(1)), (Some(GIB), Some(2 * GIB)));
+    assert!(rows[0]["properties"]["creation"]["parsed"]["$date"].is_i64());
+    assert!(rows[0]["properties"].get("used").is_none());
+    let txg = |n: usize| {
+        rows[n]["createtxg"]
+            .as_str()
+            .and_then(|txg| txg.parse::<u64>().ok())
+    };
+    assert!(txg(0) < txg(1));
+    let later = json!({"extra": {"min_txg": txg(1)}, "count": true});
+    assert_eq!(client.ok("pool.snapshot.query", json!([[], later])), 1);
+}
+
+#[test]
+fn versions_26_tells_holds_only_when_asked() {
+    let (_server, mut client) = with_snapshot(&["--api-version", "26.0.0"]);
+    client.ok("pool.snapshot.hold", json!([format!("{}@one", disk())]));
+    let rows = client.ok("pool.snapshot.query", json!([]));
+    assert_eq!(rows[0]["holds"], json!({}));
+    let rows = client.ok("pool.snapshot.query", json!([[], {"extra": {"holds": true}}]));
+    assert_eq!(rows[0]["holds"], json!({"truenas": 1}));
+}
+
+#[test]
+fn s5_2_a_clone_needs_a_free_name_in_a_filesystem_of_its_pool() {
+    switched("clone-destination", |extra| {
+        let (_server, mut client) =
+            with_snapshot(&[&["--pool", "tank:1T", "--pool", "two:1T"], extra].concat());
+        client.zvol("taken");
+        let mut refused = |to: &str| {
+            let data = json!([{"snapshot": format!("{}@one", disk()), "dataset_dst": to}]);
+            let answer = client.call("pool.snapshot.clone", data);
+            let data = &answer["error"]["data"];
+            let reason = data["reason"].as_str().unwrap_or_default();
+            data["error"] == 14 && reason.starts_with("[EFAULT] Failed to clone snapshot: cannot create")
+        };
+        let wrong = [
+            format!("{TANK}/taken"),
+            format!("{TANK}/taken/below"),
+            format!("{TANK}/no/copy"),
+            "two/copy".into(),
+        ];
+        wrong.iter().all(|to| refused(to))
+    });
+    let (_server, mut client) = with_snapshot(&["--api-version", "26.0.0"]);
+    client.zvol("taken");
+    let data = json!({"snapshot": format!("{}@one", disk()), "dataset_dst": format!("{TANK}/taken")});
+    let (_, text, errno) = client.refused("pool.snapshot.clone", json!([data]));
+    assert_eq!((text, errno), (format!("'{TANK}/taken' already exists"), 17));
+}
+
+#[test]
+fn s5_2_a_snapshot_that_is_not_there_cannot_be_cloned() {
+    let data = json!([{"snapshot": format!("{}@no", disk()), "dataset_dst": format!("{TANK}/copy")}]);
+    let (_server, mut client) = with_snapshot(&[]);
+    let (errno, reason) = client.failed("pool.snapshot.clone", data);
+    assert!(
+        errno == 14 && reason.contains("dataset does not exist"),
+        "{reason}"
+    );
+    let (_server, mut client) = with_snapshot(&["--api-version", "26.0.0"]);
+    let data = json!([{"snapshot": format!("{}@no", disk()), "dataset": format!("{TANK}/copy")}]);
+    assert_eq!(client.refused("zfs.resource.snapshot.clone", data).2, 2);
+}
+
+#[test]
+fn s5_1_promotion_turns_origin_and_clone_round() {
+    let (_server, mut client) = with_snapshot(&[]);
+    client.ok(
+        "pool.snapshot.create",
+        json!([{"dataset": disk(), "name": "two"}]),
+    );
+    clone(&mut client);
+    let copy = format!("{TANK}/copy");
+    assert_eq!(client.ok("pool.dataset.promote", json!([copy])), Value::Null);
+    let origin = client.ok("pool.dataset.get_instance", json!([disk()]))["origin"]["rawvalue"].take();
+    assert_eq!(origin, format!("{copy}@one"));
+    let names = client.ok(
+        "pool.snapshot.query",
+        json!([[], {"select": ["name"], "order_by": ["name"]}]),
+    );
+    assert_eq!(
+        names,
+        json!([{"name": format!("{copy}@one")}, {"name": format!("{}@two", disk())}])
+    );
+    let (errno, reason) = client.failed("pool.dataset.promote", json!([copy]));
+    assert!(errno == 74 && reason.contains("Only cloned datasets can be promoted."));
+    assert_eq!(client.failed("pool.dataset.promote", json!(["tank/no"])).0, 2);
+}
+
+#[test]
+fn s5_2_a_snapshot_is_renamed_within_its_dataset_and_by_force_only() {
+    switched("snapshot-rename-force", |extra| {
+        let (_server, mut client) = with_snapshot(extra);
+        let call = json!([format!("{}@one", disk()), {"new_name": format!("{}@two", disk())}]);
+        let answer = client.call("pool.snapshot.rename", call);
+        answer["error"]["data"]["extra"][0][0] == "pool.snapshot.rename.force"
+    });
+    let (_server, mut client) = with_snapshot(&[]);
+    clone(&mut client);
+    let one = format!("{}@one", disk());
+    let to = |name: &str| json!([one, {"new_name": name, "force": true}]);
+    let (field, text, _) = client.refused("pool.snapshot.rename", to(&format!("{TANK}/copy@two")));
+    assert_eq!(field, "pool.snapshot.rename.new_name");
+    assert_eq!(text, "Old and new snapshot must be part of the same ZFS dataset");
+    assert_eq!(
+        client.failed("pool.snapshot.rename", to(&one)).1,
+        format!("[EFAULT] Failed to rename dataset: cannot rename '{one}': dataset already exists")
+    );
+    let two = format!("{}@two", disk());
+    assert_eq!(client.ok("pool.snapshot.rename", to(&two)), Value::Null);
+    let copy = client.ok("pool.dataset.get_instance", json!([format!("{TANK}/copy")]));
+    assert_eq!(copy["origin"]["rawvalue"], two);
+}
+
+#[test]
+fn s5_2_deferred_deletion_waits_for_the_last_clone() {
+    let (server, mut client) = with_snapshot(&[]);
+    clone(&mut client);
+    client.ok(
+        "pool.snapshot.delete",
+        json!([format!("{}@one", disk()), {"defer": true}]),
+    );
+    assert_eq!(server.nas(|nas| nas.zfs.snapshots.len()), 1);
+    client.ok("pool.dataset.delete", json!([format!("{TANK}/copy")]));
+    assert_eq!(server.nas(|nas| nas.zfs.snapshots.len()), 0);
 }
 
 #[test]

@@ -157,29 +157,24 @@ fn destroy_dataset(nas: &mut Nas, name: &str, recursive: bool, line: Line) -> Re
         return Err(Failure::call(errno::EBUSY, text));
     }
     // truenas-api.md §5.1: recursive on 26 also destroys clones.
-    let mut going = vec![name.to_owned()];
-    going.extend(nas.zfs.below(name).map(|(name, _)| name.clone()));
+    destroy_trees(nas, vec![name.to_owned()], recursive && new);
+    Ok(())
+}
+
+/// Datasets with all below them, and their snapshots; `clones` takes along what was cloned from these.
+pub fn destroy_trees(nas: &mut Nas, mut going: Vec<String>, clones: bool) {
     while let Some(next) = going.pop() {
+        going.extend(nas.zfs.children(&next).map(|(name, _)| name.clone()));
         nas.zfs.datasets.remove(&next);
-        let snapshots: Vec<String> = nas
-            .zfs
-            .snapshots_of(&next)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for snapshot in snapshots {
-            let clones: Vec<String> = nas
-                .zfs
-                .clones_of(&snapshot)
-                .into_iter()
-                .map(str::to_owned)
-                .collect();
-            if recursive && new {
-                going.extend(clones);
+        let snapshots = nas.zfs.snapshots_of(&next).map(|(name, _)| name.clone());
+        for snapshot in snapshots.collect::<Vec<String>>() {
+            if clones {
+                going.extend(nas.zfs.clones_of(&snapshot).into_iter().map(str::to_owned));
             }
             nas.zfs.snapshots.remove(&snapshot);
         }
     }
-    Ok(())
+    nas.zfs.destroy_deferred();
 }
 
 fn refuse_26(name: &str, recursive: bool, obstacles: &Obstacles) -> Result<(), Failure> {

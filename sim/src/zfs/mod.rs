@@ -1,15 +1,23 @@
 //! Pools, datasets and snapshots, and what they take of the space.
 
+pub mod clone;
+pub mod content;
 pub mod create;
 pub mod delete;
 pub mod entry;
+pub mod holds;
 pub mod names;
 pub mod property;
 pub mod query;
 pub mod resource;
 pub mod resource_snapshot;
+pub mod rollback;
 pub mod snapshot;
+pub mod snapshot_create;
+pub mod snapshot_entry;
+pub mod snapshot_rename;
 pub mod space;
+pub mod trouble;
 pub mod update;
 
 use std::collections::BTreeMap;
@@ -17,6 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use self::content::Content;
 use crate::rng::Rng;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -68,6 +77,9 @@ pub struct Dataset {
     pub user: BTreeMap<String, String>,
     /// Native properties set here, by their ZFS names.
     pub local: BTreeMap<String, String>,
+    pub content: Content,
+    /// The last rollback: what a kernel backend has to do once.
+    pub reverted: Option<Reverted>,
     #[serde(skip)]
     pub link_at: Option<Instant>,
 }
@@ -84,6 +96,16 @@ pub struct Snapshot {
     /// Tag and time of each hold.
     pub holds: BTreeMap<String, i64>,
     pub user: BTreeMap<String, String>,
+    pub content: Content,
+    /// To be destroyed when nothing holds it any more.
+    pub deferred: bool,
+}
+
+/// A rollback: when, and the guid of the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reverted {
+    pub txg: u64,
+    pub to: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -49,19 +49,61 @@ pub fn query(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failur
     let rows = selected(nas, data)?
         .into_iter()
         .filter(|(_, snapshot)| within(snapshot));
-    Ok(rows.map(|(name, snapshot)| entry(name, snapshot, data)).collect())
+    Ok(rows
+        .map(|(name, snapshot)| entry(nas, name, snapshot, data))
+        .collect())
 }
 
-fn entry(name: &str, snapshot: &Snapshot, data: &Value) -> Value {
+/// The reply to a creation: code of 26 asks for these two properties.
+pub fn one(nas: &Nas, name: &str) -> Option<Value> {
+    let snapshot = nas.zfs.snapshots.get(name)?;
+    Some(entry(
+        nas,
+        name,
+        snapshot,
+        &json!({"properties": ["creation", "createtxg"]}),
+    ))
+}
+
+/// A field that must name a snapshot.
+pub fn snapshot_path<'a>(method: &str, data: &'a Value, field: &str) -> Result<&'a str, Failure> {
+    let path = data.text(field).unwrap_or_default();
+    if path.contains('@') {
+        return Ok(path);
+    }
+    Err(Failure::invalid(
+        method,
+        format!("{field} must be a snapshot path (containing '@')."),
+    ))
+}
+
+/// A field that must name a dataset.
+pub fn dataset_path<'a>(method: &str, data: &'a Value, field: &str) -> Result<&'a str, Failure> {
+    let path = data.text(field).unwrap_or_default();
+    if path.contains('@') {
+        return Err(Failure::invalid(
+            method,
+            format!("{field} must be a dataset path (not containing '@')."),
+        ));
+    }
+    Ok(path)
+}
+
+fn entry(nas: &Nas, name: &str, snapshot: &Snapshot, data: &Value) -> Value {
     let (dataset, short) = name.split_once('@').unwrap_or((name, ""));
     let holds = data
         .flag("get_holds")
         .then(|| snapshot.holds.keys().collect::<Vec<_>>());
+    let user = || {
+        let all = nas.zfs.snapshot_user_properties(name).into_iter();
+        all.map(|(key, (value, _))| (key, value))
+            .collect::<BTreeMap<_, _>>()
+    };
     json!({
         "createtxg": snapshot.createtxg, "guid": snapshot.guid, "name": name, "pool": names::pool(name),
         "dataset": dataset, "snapshot_name": short, "type": "SNAPSHOT", "holds": holds,
         "properties": properties(snapshot, data),
-        "user_properties": data.flag("get_user_properties").then_some(&snapshot.user),
+        "user_properties": data.flag("get_user_properties").then(user),
     })
 }
 
@@ -140,8 +182,11 @@ pub fn destroy(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value,
         }
         snapshot::refuse(nas, caller, name, data.flag("defer"))?;
     }
-    for name in going {
-        nas.zfs.snapshots.remove(&name);
+    for name in &going {
+        nas.zfs.snapshots.remove(name);
+    }
+    for dataset in datasets {
+        nas.zfs.charge_snapshots(&dataset);
     }
     Ok(Value::Null)
 }

@@ -1,9 +1,9 @@
 //! pool.snapshot.*, in 25.04 zfs.snapshot.* (truenas-api.md §4.5, §5.2).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::space::Space;
-use super::{Dataset, Kind, Snapshot, names, now};
+use super::snapshot_entry::{Wanted, entry};
+use super::{Snapshot, create, names};
 use crate::args::{Args, Fields};
 use crate::errno;
 use crate::failure::Failure;
@@ -13,55 +13,73 @@ use crate::rules::Rule;
 use crate::versions::Line;
 
 /// truenas-api.md §5.2: the tag is always this one.
-const TAG: &str = "truenas";
-
-fn entry(name: &str, snapshot: &Snapshot, holds: bool) -> Value {
-    let (dataset, short) = name.split_once('@').unwrap_or((name, ""));
-    let mut row = json!({
-        "id": name, "name": name, "pool": names::pool(name), "dataset": dataset, "snapshot_name": short,
-        "type": "SNAPSHOT", "createtxg": snapshot.createtxg.to_string(), "properties": properties(snapshot),
-    });
-    if let (true, Some(object)) = (holds, row.as_object_mut()) {
-        object.insert("holds".into(), json!(snapshot.holds));
-    }
-    row
-}
-
-fn properties(snapshot: &Snapshot) -> Value {
-    let number =
-        |n: u64| json!({"value": n.to_string(), "rawvalue": n.to_string(), "source": "NONE", "parsed": n});
-    let mut all = Map::new();
-    for (name, n) in [
-        ("used", snapshot.used),
-        ("referenced", snapshot.referenced),
-        ("createtxg", snapshot.createtxg),
-        ("guid", snapshot.guid),
-    ] {
-        all.insert(name.into(), number(n));
-    }
-    if snapshot.volsize > 0 {
-        all.insert("volsize".into(), number(snapshot.volsize));
-    }
-    let seconds = snapshot.created;
-    let creation = json!({
-        "value": seconds.to_string(), "rawvalue": seconds.to_string(), "source": "NONE",
-        "parsed": {"$date": seconds * 1000},
-    });
-    all.insert("creation".into(), creation);
-    Value::Object(all)
-}
+pub const TAG: &str = "truenas";
 
 pub fn query(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
-    // truenas-api-versions.md "25.10.5 → 26.0.0": from 26 on `holds` is always there
-    let asked = args.at(1).get("extra").is_some_and(|extra| extra.flag("holds"));
-    let holds = asked || caller.line >= Line::V26;
-    let shown = nas.zfs.snapshots.iter().filter(|(name, _)| !names::hidden(name));
+    let extra = args.at(1).get("extra").unwrap_or(&Value::Null);
+    let wanted = wanted(extra, caller.line);
+    let txg = |field: &str| {
+        extra
+            .int(field)
+            .and_then(|n| u64::try_from(n).ok())
+            .filter(|n| *n > 0)
+    };
+    let (min, max) = (txg("min_txg"), txg("max_txg"));
+    let within = |s: &Snapshot| min.is_none_or(|n| s.createtxg >= n) && max.is_none_or(|n| s.createtxg <= n);
+    let shown = nas
+        .zfs
+        .snapshots
+        .iter()
+        .filter(|(name, s)| !names::hidden(name) && within(s));
     let rows = shown
-        .map(|(name, snapshot)| entry(name, snapshot, holds))
+        .map(|(name, snapshot)| entry(&nas.zfs, name, snapshot, &wanted))
         .collect();
     let plain = caller.line >= Line::V26 && nas.rules.on(Rule::PlainSelect);
     let options = if plain { &plainly(args.at(1)) } else { args.at(1) };
     filters::answer(rows, args.at(0), options, caller.line)
+}
+
+fn wanted(extra: &Value, line: Line) -> Wanted<'_> {
+    let listed = extra.get("properties").is_some_and(Value::is_array);
+    let properties = extra.texts("properties");
+    // Without names 26 takes its default set, older ones take the empty list at its word.
+    let properties = (listed && !(properties.is_empty() && line >= Line::V26)).then_some(properties);
+    Wanted {
+        properties,
+        holds: extra.flag("holds"),
+        line,
+    }
+}
+
+pub fn instance(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
+    let name = args.text(0);
+    let snapshot = nas.zfs.snapshots.get(name).ok_or_else(|| missing(name))?;
+    let wanted = wanted(args.at(1).get("extra").unwrap_or(&Value::Null), caller.line);
+    Ok(entry(&nas.zfs, name, snapshot, &wanted))
+}
+
+pub fn update(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
+    let (name, data) = (args.text(0), args.at(1));
+    let rows = data.list("user_properties_update");
+    if let Some(key) = create::bad_key(nas, rows) {
+        let text = format!("cannot set property for '{name}': invalid property '{key}'");
+        return Err(Failure::call(errno::EFAULT, text));
+    }
+    let snapshot = nas.zfs.snapshots.get_mut(name).ok_or_else(|| missing(name))?;
+    for (key, value) in rows
+        .iter()
+        .filter_map(|row| row.text("key").zip(row.text("value")))
+    {
+        snapshot.user.insert(key.to_owned(), value.to_owned());
+    }
+    for key in data.texts("user_properties_remove") {
+        snapshot.user.remove(key);
+    }
+    let mut row = instance(nas, caller, args)?;
+    if let Some(object) = row.as_object_mut() {
+        object.remove("holds");
+    }
+    Ok(row)
 }
 
 // truenas-api-versions.md "25.10.5 → 26.0.0": dotted names and aliases select nothing.
@@ -74,86 +92,6 @@ fn plainly(options: &Value) -> Value {
         }
     }
     options
-}
-
-pub fn create(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
-    let data = args.at(0);
-    let dataset = data.text("dataset").unwrap_or_default();
-    let short = match (data.text("name"), data.text("naming_schema")) {
-        (Some(name), None) => name.to_owned(),
-        (None, Some(schema)) => schema.replace('%', ""),
-        _ => return Err(Failure::invalid("snapshot_create.name", "Field required")),
-    };
-    let name = format!("{dataset}@{short}");
-    if !names::component(&short) || name.len() > names::LONGEST {
-        return Err(Failure::invalid("snapshot_create.name", "Invalid snapshot name"));
-    }
-    possible(nas, caller, dataset, &name)?;
-    let mut targets = vec![dataset.to_owned()];
-    if data.flag("recursive") {
-        targets.extend(nas.zfs.below(dataset).map(|(name, _)| name.clone()));
-    }
-    let createtxg = nas.zfs.next_txg();
-    for target in targets {
-        let of = nas.zfs.datasets.get(&target);
-        let (referenced, volsize) = of.map_or((0, 0), |dataset| (dataset.referenced, dataset.volsize));
-        let guid = nas.rng.draw() >> 1;
-        let made = Snapshot {
-            guid,
-            createtxg,
-            created: now(),
-            referenced,
-            volsize,
-            ..Snapshot::default()
-        };
-        nas.zfs.snapshots.insert(format!("{target}@{short}"), made);
-    }
-    let made = nas
-        .zfs
-        .snapshots
-        .get(&name)
-        .ok_or_else(|| Failure::missing("PoolSnapshot", &name))?;
-    Ok(entry(&name, made, false))
-}
-
-fn possible(nas: &Nas, caller: &Caller, dataset: &str, name: &str) -> Result<(), Failure> {
-    let new = caller.line >= Line::V26;
-    let fail = |number, old: &str, text: String| {
-        if new {
-            Err(Failure::complaint("snapshot_create.name", text, number))
-        } else {
-            let number = if number == errno::ENOENT {
-                errno::EFAULT
-            } else {
-                number
-            };
-            Err(Failure::call(number, format!("Failed to snapshot {name}: {old}")))
-        }
-    };
-    let Some(found) = nas.zfs.datasets.get(dataset) else {
-        return fail(
-            errno::ENOENT,
-            "dataset does not exist",
-            format!("'{dataset}' does not exist."),
-        );
-    };
-    if nas.zfs.snapshots.contains_key(name) {
-        return fail(
-            errno::EEXIST,
-            "dataset already exists",
-            format!("{name} already exists."),
-        );
-    }
-    // A thick volume needs its reservation beside what the snapshot will hold.
-    let held = found.referenced.min(found.refreservation);
-    let space = Space::measure(&nas.zfs);
-    if held > space.available(names::parent(dataset).unwrap_or(dataset)) && nas.rules.on(Rule::Space) {
-        return Err(Failure::call(
-            errno::EFAULT,
-            format!("Failed to snapshot {name}: out of space"),
-        ));
-    }
-    Ok(())
 }
 
 pub fn delete(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
@@ -173,9 +111,11 @@ pub fn delete(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
         refuse(nas, caller, name, options.flag("defer"))?;
     }
     for name in going {
-        let kept = options.flag("defer") && blocked(nas, &name);
-        if !kept {
+        if !options.flag("defer") || !blocked(nas, &name) {
             nas.zfs.snapshots.remove(&name);
+            nas.zfs.charge_snapshots(name.split('@').next().unwrap_or(&name));
+        } else if let Some(snapshot) = nas.zfs.snapshots.get_mut(&name) {
+            snapshot.deferred = true;
         }
     }
     Ok(json!(true))
@@ -230,88 +170,4 @@ pub fn refuse(nas: &Nas, caller: &Caller, name: &str, defer: bool) -> Result<(),
 
 fn missing(name: &str) -> Failure {
     Failure::missing("PoolSnapshot", name)
-}
-
-pub fn hold(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
-    let name = args.text(0);
-    let snapshot = nas.zfs.snapshots.get_mut(name).ok_or_else(|| missing(name))?;
-    if snapshot.holds.insert(TAG.into(), now()).is_some() {
-        let text = format!("Failed to hold snapshot: cannot hold snapshot '{name}': tag already exists");
-        return Err(Failure::call(errno::EFAULT, text));
-    }
-    Ok(Value::Null)
-}
-
-pub fn release(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
-    let name = args.text(0);
-    let snapshot = nas.zfs.snapshots.get_mut(name).ok_or_else(|| missing(name))?;
-    snapshot.holds.clear();
-    Ok(Value::Null)
-}
-
-pub fn clone(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
-    let data = args.at(0);
-    let (name, to) = (
-        data.text("snapshot").unwrap_or_default(),
-        data.text("dataset_dst").unwrap_or_default(),
-    );
-    let fail = |text: String| {
-        Err(Failure::call(
-            errno::EFAULT,
-            format!("Failed to clone snapshot: {text}"),
-        ))
-    };
-    let Some(snapshot) = nas.zfs.snapshots.get(name).cloned() else {
-        return fail(format!("cannot open '{name}': dataset does not exist"));
-    };
-    if nas.zfs.datasets.contains_key(to) {
-        if caller.line >= Line::V26 {
-            return Err(Failure::complaint(
-                "snapshot_clone",
-                format!("'{to}' already exists"),
-                errno::EEXIST,
-            ));
-        }
-        return fail(format!("cannot create '{to}': dataset already exists"));
-    }
-    let parent = names::parent(to).and_then(|parent| nas.zfs.datasets.get(parent));
-    let valid = parent.is_some_and(|parent| parent.kind == Kind::Filesystem);
-    if names::complaint(to).is_some() || names::pool(to) != names::pool(name) || !valid {
-        return fail(format!(
-            "cannot create '{to}': parent does not exist, or the name is invalid"
-        ));
-    }
-    let Some(origin) = name
-        .split_once('@')
-        .and_then(|(dataset, _)| nas.zfs.datasets.get(dataset))
-        .cloned()
-    else {
-        return fail(format!("cannot open '{name}': dataset does not exist"));
-    };
-    let made = nas.zfs.new_dataset(origin.kind, &mut nas.rng, nas.link_delay);
-    let mut made = Dataset {
-        volsize: snapshot.volsize,
-        volblocksize: origin.volblocksize,
-        sparse: true,
-        referenced: snapshot.referenced,
-        origin: Some(name.to_owned()),
-        ..made
-    };
-    set_properties(&mut made, data.get("dataset_properties").unwrap_or(&Value::Null));
-    nas.zfs.datasets.insert(to.to_owned(), made);
-    Ok(json!(true))
-}
-
-// truenas-api.md §5.2: raw ZFS names and user properties; nothing is taken over from the origin.
-fn set_properties(dataset: &mut Dataset, properties: &Value) {
-    for (key, value) in properties.as_object().into_iter().flatten() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if key.contains(':') {
-            dataset.user.insert(key.clone(), text);
-        } else if key == "refreservation" {
-            dataset.refreservation = text.parse().unwrap_or(0);
-        } else {
-            dataset.local.insert(key.clone(), text);
-        }
-    }
 }

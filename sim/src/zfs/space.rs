@@ -25,12 +25,10 @@ fn slop(size: u64) -> u64 {
 }
 
 /// What the dataset does not share with the snapshot that it was cloned from.
-fn own(dataset: &Dataset) -> u64 {
-    if dataset.origin.is_some() {
-        0
-    } else {
-        dataset.referenced
-    }
+fn own(zfs: &Zfs, dataset: &Dataset) -> u64 {
+    let origin = dataset.origin.as_ref().map(|origin| zfs.snapshots.get(origin));
+    let shared = origin.map_or(0, |origin| origin.map_or(dataset.referenced, |s| s.referenced));
+    dataset.referenced.saturating_sub(shared)
 }
 
 /// A snapshot holds the data, so that the reservation has to be there for all of it a second time.
@@ -38,7 +36,7 @@ fn by_refreservation(zfs: &Zfs, name: &str, dataset: &Dataset) -> u64 {
     let held = zfs.snapshots_of(name).next().is_some();
     dataset
         .refreservation
-        .saturating_sub(if held { 0 } else { own(dataset) })
+        .saturating_sub(if held { 0 } else { own(zfs, dataset) })
 }
 
 impl<'a> Space<'a> {
@@ -48,7 +46,7 @@ impl<'a> Space<'a> {
         for (name, dataset) in zfs.datasets.iter().rev() {
             let children = used.get(name.as_str()).map_or(0, |(children, _)| *children);
             let snapshots: u64 = zfs.snapshots_of(name).map(|(_, s)| s.used).sum();
-            let total = own(dataset) + by_refreservation(zfs, name, dataset) + snapshots + children;
+            let total = own(zfs, dataset) + by_refreservation(zfs, name, dataset) + snapshots + children;
             used.insert(name, (children, total));
             if let Some(parent) = names::parent(name) {
                 let (parent, _) = zfs.datasets.get_key_value(parent).unzip();
