@@ -52,7 +52,7 @@ until_true() {
 start_nas() {
     rm -f "$work/nas.out"
     echo "1-$(printf 'k%.0s' {1..64})" >"$work/key"
-    "$checkout/target/rig/bin/truenas-sim" --backend kernel --kernel-folder "$work/nas" --api-key-file "$work/key" \
+    "$checkout/target/rig/bin/truenas-sim" --backend "${RIG_BACKEND:-kernel}" --kernel-folder "$work/nas" --api-key-file "$work/key" \
         --portal 127.0.0.1:3260 --portal 127.0.0.2:3260 --target "$iqn" --exports "$work/exports.json" \
         --traffic "$work/traffic.jsonl" --limiter-window 1 "$@" >"$work/nas.out" 2>"$work/nas.err" &
     nas_pid=$!

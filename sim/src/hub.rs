@@ -170,8 +170,8 @@ impl Hub {
 fn kernel(options: &Options) -> Result<Option<Kernel>, String> {
     match options.backend {
         Backend::Memory => Ok(None),
-        Backend::Kernel => Kernel::start(&options.kernel_folder).map(Some),
-        Backend::KernelZfs => Err("--backend kernel-zfs is not built yet".into()),
+        Backend::Kernel => Kernel::start(&options.kernel_folder, false).map(Some),
+        Backend::KernelZfs => Kernel::start(&options.kernel_folder, true).map(Some),
     }
 }
 

@@ -114,7 +114,8 @@ static METHODS: &[Method] = &[
     write("pool.dataset.create", p::DATASET_CREATE, create::create),
     write("pool.dataset.update", p::DATASET_UPDATE, update::update),
     write("pool.dataset.delete", p::DATASET_DELETE, delete::delete),
-    write("pool.dataset.rename", p::DATASET_RENAME, update::rename).since(V25_10),
+    // Nothing is reloaded: what has the zvol open goes on (truenas-api.md §5.1).
+    read("pool.dataset.rename", p::DATASET_RENAME, update::rename).since(V25_10),
     write("pool.dataset.promote", p::DATASET_PROMOTE, clone::promote),
     read("pool.snapshot.query", p::QUERY, snapshot::query).since(V25_10),
     write("pool.snapshot.create", p::SNAPSHOT_CREATE, snapshot_create::pool).since(V25_10),

@@ -65,7 +65,7 @@ pub struct Options {
     /// Lines user:secret[:peeruser:peersecret]; the targets then want CHAP
     #[arg(long, value_name = "FILE")]
     pub chap_file: Vec<PathBuf>,
-    /// Where the volumes are: only memory is built
+    /// Where the volumes are; with kernel they are files, with kernel-zfs zvols of this machine, and exported by it
     #[arg(long, value_enum, default_value = "memory")]
     pub backend: Backend,
     /// Make N volumes with extents and mappings, vm-100-disk-0 and on

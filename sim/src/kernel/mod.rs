@@ -1,27 +1,34 @@
-//! `--backend kernel`: what the API creates becomes real on this machine, through LIO and loop devices.
+//! `--backend kernel` and `kernel-zfs`: what the API creates becomes real on this machine, through LIO.
 //!
 //! Reconciles: the tables say what should be there, configfs and losetup what is. Whatever the last call changed, the
 //! same few steps bring the kernel to it, and they can be repeated.
 
+mod files;
 mod lio;
+mod pool;
 mod run;
 mod zvols;
 
 use std::path::Path;
 
 use crate::nas::Nas;
-use zvols::Zvols;
+use zvols::{Store, Zvols};
 
 pub struct Kernel {
     zvols: Zvols,
 }
 
 impl Kernel {
-    /// `folder` gets an XFS image for the zvols.
-    pub fn start(folder: &Path) -> Result<Self, String> {
+    /// `folder` gets an XFS image, or the pool, for the zvols.
+    pub fn start(folder: &Path, zfs: bool) -> Result<Self, String> {
         lio::prepare()?;
+        let store: Box<dyn Store> = if zfs {
+            Box::new(pool::Pool::open(folder)?)
+        } else {
+            Box::new(files::Files::open(folder)?)
+        };
         Ok(Self {
-            zvols: Zvols::open(folder)?,
+            zvols: Zvols::new(store),
         })
     }
 
@@ -31,6 +38,7 @@ impl Kernel {
         let luns = lio::wanted(nas);
         lio::withdraw(&luns, &self.zvols)?;
         self.zvols.remove(nas)?;
+        self.zvols.roll_back(nas)?;
         lio::export(&luns, &mut self.zvols)
     }
 

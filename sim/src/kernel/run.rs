@@ -1,11 +1,15 @@
 //! Programs and configfs files, with errors that say which.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
+/// Seconds; longer than anything here takes, also on an emulated machine.
+const LONGEST: &str = "60";
+
 pub fn program(name: &str, arguments: &[&str]) -> Result<String, String> {
-    let said = Command::new(name)
+    let said = Command::new("timeout")
+        .args(["--kill-after=5", LONGEST, name])
         .args(arguments)
         .output()
         .map_err(|e| format!("{name}: {e}"))?;
@@ -17,6 +21,12 @@ pub fn program(name: &str, arguments: &[&str]) -> Result<String, String> {
         arguments.join(" "),
         String::from_utf8_lossy(&said.stderr).trim()
     ))
+}
+
+pub fn sparse_file(path: &Path, bytes: u64) -> Result<(), String> {
+    let file = File::create(path);
+    file.and_then(|file| file.set_len(bytes))
+        .map_err(|e| format!("{}: {e}", path.display()))
 }
 
 pub fn make(folder: &Path) -> Result<(), String> {

@@ -1,162 +1,196 @@
-//! Zvols as sparse files on XFS, whose reflinks serve as snapshots and clones; loop devices make block devices of them.
+//! Brings the zvols of this machine to what the tables say. They are known by guid, so that a rename changes nothing.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 
-use super::run;
 use crate::nas::Nas;
-use crate::zfs::{Dataset, Kind};
+use crate::zfs::{Dataset, Kind, Snapshot};
 
-/// Room for what tests write; the file itself is sparse.
-const IMAGE_BYTES: u64 = 64 << 30;
+/// Where zvols are real.
+pub trait Store {
+    fn create(&mut self, guid: u64, size: u64, block: u64) -> Result<(), String>;
+    fn clone(&mut self, snapshot: u64, guid: u64) -> Result<(), String>;
+    fn resize(&mut self, guid: u64, size: u64) -> Result<(), String>;
+    fn snapshot(&mut self, guid: u64, snapshot: u64) -> Result<(), String>;
+    /// Its size goes back too.
+    fn roll_back(&mut self, guid: u64, snapshot: u64, size: u64) -> Result<(), String>;
+    /// The snapshot is now that of its former clone.
+    fn promote(&mut self, clone: u64) -> Result<(), String>;
+    fn destroy(&mut self, guid: u64) -> Result<(), String>;
+    fn destroy_snapshot(&mut self, snapshot: u64) -> Result<(), String>;
+    fn device(&mut self, guid: u64) -> Result<String, String>;
+    fn close(&mut self) -> Result<(), String>;
+}
+
+struct Known {
+    born: u64,
+    size: u64,
+    /// The last rollback that was done.
+    reverted: u64,
+}
 
 pub struct Zvols {
-    mount: PathBuf,
-    /// Size of the file of each zvol, by guid.
-    sizes: BTreeMap<u64, u64>,
-    snapshots: Vec<u64>,
-    loops: BTreeMap<u64, String>,
+    store: Box<dyn Store>,
+    zvols: BTreeMap<u64, Known>,
+    /// Each with the guid of its zvol.
+    snapshots: BTreeMap<u64, u64>,
+}
+
+enum Born<'a> {
+    Zvol(&'a Dataset),
+    Snapshot(&'a Snapshot, &'a Dataset),
+}
+
+fn reverted(dataset: &Dataset) -> u64 {
+    dataset.reverted.map_or(0, |reverted| reverted.txg)
+}
+
+fn volumes(nas: &Nas) -> impl Iterator<Item = &Dataset> {
+    nas.zfs
+        .datasets
+        .values()
+        .filter(|dataset| dataset.kind == Kind::Volume)
+}
+
+/// Snapshots of zvols, each with its zvol.
+fn snapshots(nas: &Nas) -> impl Iterator<Item = (&Snapshot, &Dataset)> {
+    nas.zfs.snapshots.iter().filter_map(|(name, snapshot)| {
+        let zvol = nas.zfs.datasets.get(name.split('@').next()?)?;
+        (zvol.kind == Kind::Volume).then_some((snapshot, zvol))
+    })
 }
 
 impl Zvols {
-    pub fn open(folder: &Path) -> Result<Self, String> {
-        let (image, mount) = (folder.join("pool.img"), folder.join("pool"));
-        fs::create_dir_all(&mount).map_err(|e| format!("{}: {e}", mount.display()))?;
-        let file = File::create(&image).map_err(|e| format!("{}: {e}", image.display()))?;
-        file.set_len(IMAGE_BYTES)
-            .map_err(|e| format!("{}: {e}", image.display()))?;
-        run::program(
-            "mkfs.xfs",
-            &["-q", "-f", "-m", "reflink=1", &image.to_string_lossy()],
-        )?;
-        run::program(
-            "mount",
-            &["-o", "loop", &image.to_string_lossy(), &mount.to_string_lossy()],
-        )?;
-        Ok(Self {
-            mount,
-            sizes: BTreeMap::new(),
-            snapshots: Vec::new(),
-            loops: BTreeMap::new(),
-        })
+    pub fn new(store: Box<dyn Store>) -> Self {
+        Self {
+            store,
+            zvols: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+        }
     }
 
-    fn file(&self, guid: u64) -> PathBuf {
-        self.mount.join(format!("zvol-{guid}"))
-    }
-
-    fn snapshot_file(&self, guid: u64) -> PathBuf {
-        self.mount.join(format!("snapshot-{guid}"))
-    }
-
-    /// New zvols, new sizes, new snapshots. A rename changes nothing: files are named by guid.
+    /// New zvols and snapshots in the order in which they came, then new sizes.
     pub fn make(&mut self, nas: &Nas) -> Result<(), String> {
-        for dataset in nas
-            .zfs
-            .datasets
-            .values()
-            .filter(|dataset| dataset.kind == Kind::Volume)
-        {
-            if !self.sizes.contains_key(&dataset.guid) {
-                self.create(nas, dataset)?;
-            } else if self.sizes.get(&dataset.guid) != Some(&dataset.volsize) {
-                self.resize(dataset)?;
+        let zvols = volumes(nas).filter(|zvol| !self.zvols.contains_key(&zvol.guid));
+        let mut born: Vec<(u64, Born<'_>)> = zvols.map(|zvol| (zvol.createtxg, Born::Zvol(zvol))).collect();
+        let new = snapshots(nas).filter(|(snapshot, _)| !self.snapshots.contains_key(&snapshot.guid));
+        born.extend(new.map(|(snapshot, zvol)| (snapshot.createtxg, Born::Snapshot(snapshot, zvol))));
+        born.sort_by_key(|(txg, _)| *txg);
+        for (_, born) in born {
+            match born {
+                Born::Zvol(zvol) => self.create(nas, zvol)?,
+                Born::Snapshot(snapshot, zvol) => {
+                    self.store.snapshot(zvol.guid, snapshot.guid)?;
+                    self.snapshots.insert(snapshot.guid, zvol.guid);
+                }
             }
         }
-        for (name, snapshot) in &nas.zfs.snapshots {
-            let of = name.split('@').next().and_then(|zvol| nas.zfs.datasets.get(zvol));
-            let Some(of) = of.filter(|dataset| dataset.kind == Kind::Volume) else {
-                continue;
-            };
-            if !self.snapshots.contains(&snapshot.guid) {
-                run::program("sync", &["-f", &self.mount.to_string_lossy()])?;
-                reflink(&self.file(of.guid), &self.snapshot_file(snapshot.guid))?;
-                self.snapshots.push(snapshot.guid);
+        for zvol in volumes(nas) {
+            if let Some(known) = self.zvols.get_mut(&zvol.guid) {
+                if known.size != zvol.volsize && known.reverted == reverted(zvol) {
+                    self.store.resize(zvol.guid, zvol.volsize)?;
+                    known.size = zvol.volsize;
+                }
             }
         }
-        Ok(())
+        self.promote(nas)
     }
 
-    fn create(&mut self, nas: &Nas, dataset: &Dataset) -> Result<(), String> {
-        let path = self.file(dataset.guid);
-        match dataset
+    fn create(&mut self, nas: &Nas, zvol: &Dataset) -> Result<(), String> {
+        let origin = zvol
             .origin
             .as_deref()
-            .and_then(|origin| nas.zfs.snapshots.get(origin))
-        {
-            Some(snapshot) => reflink(&self.snapshot_file(snapshot.guid), &path)?,
-            None => drop(File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?),
-        }
-        set_size(&path, dataset.volsize)?;
-        self.sizes.insert(dataset.guid, dataset.volsize);
+            .and_then(|origin| nas.zfs.snapshots.get(origin));
+        let size = match origin {
+            Some(snapshot) => {
+                self.store.clone(snapshot.guid, zvol.guid)?;
+                snapshot.volsize
+            }
+            None => {
+                self.store.create(zvol.guid, zvol.volsize, zvol.volblocksize)?;
+                zvol.volsize
+            }
+        };
+        let known = Known {
+            born: zvol.createtxg,
+            size,
+            reverted: reverted(zvol),
+        };
+        self.zvols.insert(zvol.guid, known);
         Ok(())
     }
 
-    fn resize(&mut self, dataset: &Dataset) -> Result<(), String> {
-        set_size(&self.file(dataset.guid), dataset.volsize)?;
-        if let Some(device) = self.loops.get(&dataset.guid) {
-            run::program("losetup", &["--set-capacity", device])?;
+    fn promote(&mut self, nas: &Nas) -> Result<(), String> {
+        for (snapshot, zvol) in snapshots(nas) {
+            if self
+                .snapshots
+                .get(&snapshot.guid)
+                .is_none_or(|owner| *owner == zvol.guid)
+            {
+                continue;
+            }
+            self.store.promote(zvol.guid)?;
+            let moved = snapshots(nas).filter(|(_, owner)| owner.guid == zvol.guid);
+            self.snapshots
+                .extend(moved.map(|(snapshot, owner)| (snapshot.guid, owner.guid)));
         }
-        self.sizes.insert(dataset.guid, dataset.volsize);
         Ok(())
     }
 
-    /// What no dataset stands for any more.
+    /// What the tables have no more. A clone is younger than its origin: the youngest go first.
     pub fn remove(&mut self, nas: &Nas) -> Result<(), String> {
-        let alive = |guid: &u64| nas.zfs.datasets.values().any(|dataset| dataset.guid == *guid);
-        let gone: Vec<u64> = self.sizes.keys().copied().filter(|guid| !alive(guid)).collect();
+        let kept: Vec<u64> = snapshots(nas).map(|(snapshot, _)| snapshot.guid).collect();
+        let alive: Vec<u64> = volumes(nas).map(|zvol| zvol.guid).collect();
+        let gone = self.zvols.iter().filter(|(guid, _)| !alive.contains(guid));
+        let mut gone: Vec<(u64, u64)> = gone.map(|(guid, known)| (known.born, *guid)).collect();
+        gone.sort_unstable();
+        for (_, guid) in gone.into_iter().rev() {
+            let own: Vec<u64> = self
+                .snapshots
+                .iter()
+                .filter(|(_, of)| **of == guid)
+                .map(|(s, _)| *s)
+                .collect();
+            for snapshot in own {
+                self.store.destroy_snapshot(snapshot)?;
+                self.snapshots.remove(&snapshot);
+            }
+            self.store.destroy(guid)?;
+            self.zvols.remove(&guid);
+        }
+        let gone: Vec<u64> = self
+            .snapshots
+            .keys()
+            .copied()
+            .filter(|guid| !kept.contains(guid))
+            .collect();
         for guid in gone {
-            self.release(guid)?;
-            fs::remove_file(self.file(guid)).map_err(|e| format!("zvol {guid}: {e}"))?;
-            self.sizes.remove(&guid);
+            self.store.destroy_snapshot(guid)?;
+            self.snapshots.remove(&guid);
         }
-        let kept = |guid: &u64| nas.zfs.snapshots.values().any(|snapshot| snapshot.guid == *guid);
-        for guid in self.snapshots.iter().filter(|guid| !kept(guid)) {
-            fs::remove_file(self.snapshot_file(*guid)).map_err(|e| format!("snapshot {guid}: {e}"))?;
+        Ok(())
+    }
+
+    /// After the removal of what is newer.
+    pub fn roll_back(&mut self, nas: &Nas) -> Result<(), String> {
+        for zvol in volumes(nas) {
+            let (Some(to), Some(known)) = (zvol.reverted, self.zvols.get_mut(&zvol.guid)) else {
+                continue;
+            };
+            if to.txg != known.reverted && self.snapshots.contains_key(&to.to) {
+                self.store.roll_back(zvol.guid, to.to, zvol.volsize)?;
+                known.size = zvol.volsize;
+                known.reverted = to.txg;
+            }
         }
-        self.snapshots.retain(kept);
         Ok(())
     }
 
     /// The block device of a zvol.
     pub fn device(&mut self, guid: u64) -> Result<String, String> {
-        if let Some(device) = self.loops.get(&guid) {
-            return Ok(device.clone());
-        }
-        let path = self.file(guid);
-        let device = run::program("losetup", &["--find", "--show", &path.to_string_lossy()])?;
-        self.loops.insert(guid, device.clone());
-        Ok(device)
-    }
-
-    fn release(&mut self, guid: u64) -> Result<(), String> {
-        match self.loops.remove(&guid) {
-            Some(device) => run::program("losetup", &["--detach", &device]).map(|_| ()),
-            None => Ok(()),
-        }
+        self.store.device(guid)
     }
 
     pub fn close(&mut self) -> Result<(), String> {
-        let guids: Vec<u64> = self.loops.keys().copied().collect();
-        guids.into_iter().try_for_each(|guid| self.release(guid))?;
-        run::program("umount", &[&self.mount.to_string_lossy()]).map(|_| ())
+        self.store.close()
     }
-}
-
-fn reflink(from: &Path, to: &Path) -> Result<(), String> {
-    run::program(
-        "cp",
-        &["--reflink=always", &from.to_string_lossy(), &to.to_string_lossy()],
-    )
-    .map(|_| ())
-}
-
-fn set_size(path: &Path, bytes: u64) -> Result<(), String> {
-    let file = File::options()
-        .write(true)
-        .open(path)
-        .map_err(|e| format!("{}: {e}", path.display()))?;
-    file.set_len(bytes)
-        .map_err(|e| format!("{}: {e}", path.display()))
 }
