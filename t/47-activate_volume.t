@@ -29,8 +29,8 @@ ok !eval { $class->activate_volume('nas1', $section, 'vm-999-disk-0', undef, {})
     'a volume that is not there';
 like $@, qr/no zvol 'tank\/proxmox\/vm-999-disk-0'/, 'is named';
 ok !eval { $class->activate_volume('nas1', $section, $volname, 'before', {}); 1 },
-    'snapshots have no device yet';
-like $@, qr/snapshot 'before': not yet/, 'which is said';
+    'a snapshot that is not there';
+like $@, qr/no snapshot 'tank\/proxmox\/vm-100-disk-0\@before'/, 'is named';
 
 is $class->deactivate_volume('nas1', $section, $volname, undef, {}), 1,
     'what is not active is deactivated already';

@@ -55,6 +55,17 @@ inline void give(pTHX_ AV *out, const truenas::SizeInfo &info) {
     av_push(out, text_or_undef(aTHX_ info.parent));
 }
 
+inline SV *record(pTHX_ const truenas::SnapshotInfo &snapshot) {
+    HV *hash = newHV();
+    (void)hv_stores(hash, "name", text(aTHX_ snapshot.name));
+    (void)hv_stores(hash, "id", text(aTHX_ snapshot.id));
+    (void)hv_stores(hash, "timestamp", number(aTHX_ snapshot.timestamp));
+    (void)hv_stores(hash, "ctime", number(aTHX_ snapshot.timestamp));
+    (void)hv_stores(hash, "virtual-size", number(aTHX_ snapshot.size));
+    if (!snapshot.parent.empty()) (void)hv_stores(hash, "parent", text(aTHX_ snapshot.parent));
+    return newRV_noinc((SV *)hash);
+}
+
 inline SV *record(pTHX_ const truenas::Image &image) {
     HV *hash = newHV();
     (void)hv_stores(hash, "volid", text(aTHX_ image.volid));
@@ -74,6 +85,12 @@ template <class T> void give(pTHX_ AV *out, const rust::Vec<T> &items) {
     if (!items.empty()) av_extend(list, (SSize_t)items.size() - 1);
     for (const T &item : items) av_push(list, record(aTHX_ item));
     av_push(out, newRV_noinc((SV *)list));
+}
+
+// (blockers, why not)
+inline void give(pTHX_ AV *out, const truenas::Possible &possible) {
+    give(aTHX_ out, possible.blockers);
+    av_push(out, text_or_undef(aTHX_ possible.refusal));
 }
 
 } // namespace native

@@ -56,6 +56,9 @@ fn lun(nas: &Nas, extent: i64, lunid: i64) -> Option<Value> {
     if dataset.is_none() && nas.rules.on(Rule::SkipMissing) {
         return None;
     }
-    let size = dataset.map_or(0, |dataset| dataset.volsize);
+    let size = extent
+        .served
+        .or(dataset.map(|dataset| dataset.volsize))
+        .unwrap_or(0);
     Some(json!({"lun": lunid, "naa": extent.naa, "serial": extent.serial, "size": size}))
 }

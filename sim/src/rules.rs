@@ -58,6 +58,7 @@ rules! {
     SnapshotRenameForce "snapshot-rename-force" "5.2" "renaming a snapshot needs force",
     CloneDestination "clone-destination" "5.2" "a clone needs a free name below a filesystem of the same pool",
     RollbackNewest "rollback-newest" "5.2" "newer snapshots stop a rollback; without the rule they are destroyed",
+    StaleSize "stale-size" "5.2" "a rollback that changes volsize leaves the exported size until the extent is updated",
     RollbackSize "rollback-size" "rig 8" "a rollback takes volsize back with the data",
     Openers "openers" "5.1" "an open zvol is busy",
     Cascade "cascade" "5.1" "deleting a zvol deletes its extents, mappings and targets left empty first",

@@ -165,6 +165,28 @@ fn rig_8_volsize_goes_back_and_properties_stay() {
 }
 
 #[test]
+fn s5_2_initiators_see_the_size_that_a_rollback_took_back_only_after_the_extent_was_updated() {
+    switched("stale-size", |extra| {
+        let server = server(&[&["--link-delay", "0"], extra].concat());
+        let mut client = Client::logged_in(&server);
+        client.lun("disk");
+        snapshot(&mut client, "one");
+        client.ok("pool.dataset.update", json!([DISK, {"volsize": 2 * GIB}]));
+        let size = || server.exports()["iscsi"][0]["luns"][0]["size"].clone();
+        assert_eq!(size(), 2 * GIB);
+        client.ok("pool.snapshot.rollback", json!([ONE]));
+        let stale = size() == 2 * GIB;
+        let extents = client.ok("iscsi.extent.query", json!([[["name", "=", "disk"]], {}]));
+        client.ok(
+            "iscsi.extent.update",
+            json!([extents[0]["id"], {"comment": "again"}]),
+        );
+        assert_eq!(size(), GIB);
+        stale
+    });
+}
+
+#[test]
 fn rig_8_an_exported_zvol_can_be_rolled_back() {
     let server = server(&["--link-delay", "0"]);
     let mut client = Client::logged_in(&server);

@@ -216,6 +216,11 @@ pub fn set_properties(name: &str, properties: &[(String, String)]) -> Request<Ma
     Request::reading(Call::mutation("pool.dataset.update", params), made)
 }
 
+pub fn remove_property(name: &str, key: &str) -> Request<Made> {
+    let params = json!([name, {"user_properties_update": [{"key": key, "remove": true}]}]);
+    Request::reading(Call::mutation("pool.dataset.update", params), made)
+}
+
 /// Extents and namespaces that point to it do not follow.
 pub fn rename(name: &str, new_name: &str) -> Request<Value> {
     Request::of(Call::mutation(

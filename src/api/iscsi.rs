@@ -56,6 +56,36 @@ pub struct Extent {
     #[serde(default)]
     pub comment: String,
     pub naa: String,
+    #[serde(default)]
+    blocksize: Option<u32>,
+    #[serde(default)]
+    pblocksize: Option<bool>,
+}
+
+impl Extent {
+    /// Told only where it was asked for.
+    pub fn sectors(&self) -> Option<Sectors> {
+        Some(Sectors {
+            blocksize: self.blocksize?,
+            pblocksize: self.pblocksize?,
+        })
+    }
+}
+
+/// Of a disk, as guests see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sectors {
+    blocksize: u32,
+    /// The physical size is the logical one, not that of the zvol's blocks.
+    pblocksize: bool,
+}
+
+impl Sectors {
+    /// Of new volumes: QEMU 10.1 and later refuse images that are no multiple of the physical block size.
+    pub const NEW: Self = Self {
+        blocksize: 512,
+        pblocksize: true,
+    };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -119,6 +149,13 @@ pub fn extents() -> Request<Vec<Extent>> {
     Request::of(Call::read("iscsi.extent.query", json!([[], extent_options()])))
 }
 
+/// With what a clone takes over.
+pub fn extents_with_sectors() -> Request<Vec<Extent>> {
+    let select = ["id", "name", "disk", "comment", "naa", "blocksize", "pblocksize"];
+    let options = json!({"extra": {"retrieve_locked_info": false}, "select": select});
+    Request::of(Call::read("iscsi.extent.query", json!([[], options])))
+}
+
 pub fn extents_of_disk(disk: &str) -> Request<Vec<Extent>> {
     Request::of(Call::read(
         "iscsi.extent.query",
@@ -164,19 +201,43 @@ pub fn mappings_at(target: u64, lunid: u32) -> Request<Vec<Mapping>> {
     Request::of(Call::read("iscsi.targetextent.query", json!([filters, {}])))
 }
 
-/// Logical blocks of 512 bytes, and `pblocksize` so that the physical size is 512 too: QEMU 10.1 and later refuse
-/// images that are no multiple of the physical block size.
-pub fn create_extent(name: &str, disk: &str, comment: &str) -> Request<Extent> {
+/// An extent to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewExtent<'a> {
+    pub name: &'a str,
+    pub disk: &'a str,
+    pub comment: &'a str,
+    pub sectors: Sectors,
+    pub read_only: bool,
+}
+
+pub fn create_extent(extent: &NewExtent<'_>) -> Request<Extent> {
     let params = json!([{
-        "name": name,
+        "name": extent.name,
         "type": "DISK",
-        "disk": disk,
-        "comment": comment,
-        "blocksize": 512,
-        "pblocksize": true,
-        "insecure_tpc": true,
+        "disk": extent.disk,
+        "comment": extent.comment,
+        "blocksize": extent.sectors.blocksize,
+        "pblocksize": extent.sectors.pblocksize,
+        "ro": extent.read_only,
+        // 25.10.7 cannot load a read-only extent that may be copied to (NAS-131279).
+        "insecure_tpc": !extent.read_only,
     }]);
     Request::of(Call::mutation("iscsi.extent.create", params))
+}
+
+/// The zvol and the name after a rename; identity and mappings stay.
+pub fn repoint_extent(id: u64, name: &str, disk: &str) -> Request<Extent> {
+    let params = json!([id, {"name": name, "disk": disk}]);
+    Request::of(Call::mutation("iscsi.extent.update", params))
+}
+
+/// Changes nothing, but the server closes and opens the zvol for it (truenas-api §5.4).
+pub fn reopen_extent(id: u64, comment: &str) -> Request<Extent> {
+    Request::of(Call::mutation(
+        "iscsi.extent.update",
+        json!([id, {"comment": comment}]),
+    ))
 }
 
 /// Removes the mappings too. Always forced: without it any session of any node on the target is a refusal.

@@ -83,6 +83,7 @@ struct Received {
     older: bool,
 }
 
+#[derive(Default)]
 pub struct Answers {
     received: Vec<Option<Received>>,
 }
@@ -105,10 +106,17 @@ const LONGEST_SERVER_TIME: Duration = Duration::from_secs(30);
 /// No event tells when the server is done.
 const STATE_POLL: Duration = Duration::from_millis(250);
 
+/// Stands for an answer that comes with the next flight, whatever that is.
+pub struct Coming<T>(Ticket<T>);
+
 /// The API of one NAS, for one operation.
 pub struct Api {
     session: Session,
     deadline: Deadline,
+    /// Goes out with the next flight.
+    waiting: Flight,
+    /// Answers to what went out that way.
+    arrived: Answers,
 }
 
 impl Api {
@@ -116,6 +124,8 @@ impl Api {
         Self {
             session: Session::new(config, lane),
             deadline,
+            waiting: Flight::default(),
+            arrived: Answers::default(),
         }
     }
 
@@ -133,11 +143,45 @@ impl Api {
         Self {
             session: self.session.in_lane(Lane::Undo),
             deadline,
+            waiting: Flight::default(),
+            arrived: Answers::default(),
         }
     }
 
+    /// Lets a read go out with the next flight: it must not depend on that, nor that on it.
+    pub fn with_next<T>(&mut self, request: Request<T>) -> Coming<T> {
+        let before = self.arrived.received.len();
+        let ticket = self.waiting.add(request);
+        Coming(Ticket {
+            index: before + ticket.index,
+            ..ticket
+        })
+    }
+
+    /// The answer to what went out with another flight; asked now where there was none.
+    pub fn came<T>(&mut self, coming: Coming<T>) -> Result<T> {
+        if coming.0.index >= self.arrived.received.len() {
+            self.send(Flight::default())?;
+        }
+        self.arrived.take(coming.0)
+    }
+
+    pub fn send(&mut self, mut flight: Flight) -> Result<Answers> {
+        let own = flight.calls.len();
+        let waiting = std::mem::take(&mut self.waiting);
+        let others = waiting.calls.len();
+        flight.calls.extend(waiting.calls);
+        let mut sent = self.send_all(flight);
+        let theirs = match &mut sent {
+            Ok(answers) => answers.received.split_off(own),
+            Err(_) => std::iter::repeat_with(|| None).take(others).collect(),
+        };
+        self.arrived.received.extend(theirs);
+        sent
+    }
+
     /// Sends all calls of a flight together; those that the server does not have go out once more in its own words.
-    pub fn send(&mut self, flight: Flight) -> Result<Answers> {
+    fn send_all(&mut self, flight: Flight) -> Result<Answers> {
         let calls: Vec<Call> = flight.calls.iter().map(|(newest, _)| newest.clone()).collect();
         let answers = self.session.flight(&calls, self.deadline)?;
         let mut received: Vec<Received> = answers

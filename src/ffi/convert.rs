@@ -1,9 +1,13 @@
 //! Between the bridge's types and those of `ops`.
 
 use super::bridge::{
-    Image, Maybe, Neighbour, OwnedMaybe, Pair, ParsedVolname, SizeInfo, Text, Usage, VolumePath,
+    Image, Maybe, Neighbour, OwnedMaybe, Pair, ParsedVolname, Possible, SizeInfo, SnapshotInfo, Text, Usage,
+    VolumePath,
 };
+use std::str::FromStr;
+
 use crate::config::Raw;
+use crate::error::{Error, Kind, Result};
 use crate::ops;
 
 pub fn raw(pairs: &[Pair]) -> Raw {
@@ -24,6 +28,33 @@ pub fn neighbours(others: &[Neighbour]) -> Vec<ops::OtherStorage> {
         dataset: other.dataset.to_owned(),
     };
     others.iter().map(owned).collect()
+}
+
+/// Numbers arrive as text.
+pub fn number<T: FromStr>(text: &str) -> Result<T> {
+    text.parse()
+        .map_err(|_| Error::new(Kind::Internal, format!("'{text}' is not a number")))
+}
+
+impl From<ops::SnapshotInfo> for SnapshotInfo {
+    fn from(info: ops::SnapshotInfo) -> Self {
+        Self {
+            name: info.name,
+            id: info.id,
+            timestamp: info.timestamp,
+            size: info.size,
+            parent: info.parent,
+        }
+    }
+}
+
+impl From<ops::Possible> for Possible {
+    fn from(possible: ops::Possible) -> Self {
+        Self {
+            blockers: possible.blockers,
+            refusal: possible.refusal,
+        }
+    }
 }
 
 impl<'a> From<Maybe<'a>> for Option<&'a str> {

@@ -9,8 +9,11 @@ mod hooks;
 #[cfg(feature = "fake-node")]
 mod selftest;
 
-use bridge::{Image, Maybe, Neighbour, OwnedMaybe, Pair, ParsedVolname, SizeInfo, Texts, Usage, VolumePath};
-use convert::{neighbours, raw, texts};
+use bridge::{
+    Image, Maybe, Neighbour, OwnedMaybe, Pair, ParsedVolname, Possible, SizeInfo, SnapshotInfo, Texts, Usage,
+    VolumePath,
+};
+use convert::{neighbours, number, raw, texts};
 use guard::guard;
 
 use crate::config::Config;
@@ -84,6 +87,19 @@ mod bridge {
         parent: String,
     }
 
+    struct SnapshotInfo {
+        name: String,
+        id: String,
+        timestamp: u64,
+        size: u64,
+        parent: String,
+    }
+
+    struct Possible {
+        blockers: Vec<String>,
+        refusal: String,
+    }
+
     struct Image {
         volid: String,
         size: u64,
@@ -132,6 +148,76 @@ mod bridge {
             running: bool,
             snapname: Maybe,
         ) -> Result<u64>;
+
+        fn clone_image(
+            storeid: &str,
+            scfg: &[Pair],
+            volname: &str,
+            vmid: &str,
+            snapname: Maybe,
+        ) -> Result<String>;
+        fn create_base(storeid: &str, scfg: &[Pair], volname: &str) -> Result<String>;
+        fn rename_volume(
+            storeid: &str,
+            scfg: &[Pair],
+            volname: &str,
+            target_vmid: &str,
+            target_volname: Maybe,
+        ) -> Result<String>;
+        fn volume_snapshot(storeid: &str, scfg: &[Pair], volname: &str, snapname: &str) -> Result<()>;
+        fn volume_snapshot_delete(storeid: &str, scfg: &[Pair], volname: &str, snapname: &str) -> Result<()>;
+        fn volume_snapshot_rollback(
+            storeid: &str,
+            scfg: &[Pair],
+            volname: &str,
+            snapname: &str,
+        ) -> Result<()>;
+        fn volume_rollback_is_possible(
+            storeid: &str,
+            scfg: &[Pair],
+            volname: &str,
+            snapname: &str,
+        ) -> Result<Possible>;
+        fn volume_snapshot_info(storeid: &str, scfg: &[Pair], volname: &str) -> Result<Vec<SnapshotInfo>>;
+        fn rename_snapshot(storeid: &str, scfg: &[Pair], volname: &str, from: &str, to: &str) -> Result<()>;
+        fn get_volume_attribute(
+            storeid: &str,
+            scfg: &[Pair],
+            volname: &str,
+            attribute: &str,
+        ) -> Result<OwnedMaybe>;
+        fn update_volume_attribute(
+            storeid: &str,
+            scfg: &[Pair],
+            volname: &str,
+            attribute: &str,
+            value: Maybe,
+        ) -> Result<()>;
+
+        fn transfer_formats(base_snapshot: Maybe, with_snapshots: bool) -> Result<Vec<String>>;
+        fn transfer_check(format: &str, base_snapshot: Maybe, with_snapshots: bool) -> Result<()>;
+        fn volume_export(
+            storeid: &str,
+            scfg: &[Pair],
+            fd: &str,
+            volname: &str,
+            snapname: Maybe,
+        ) -> Result<()>;
+        fn volume_import_size(storeid: &str, scfg: &[Pair], fd: &str, volname: &str) -> Result<u64>;
+        fn volume_import_alloc(
+            storeid: &str,
+            scfg: &[Pair],
+            volname: &str,
+            bytes: &str,
+            allow_rename: bool,
+        ) -> Result<String>;
+        fn volume_import_data(
+            storeid: &str,
+            scfg: &[Pair],
+            fd: &str,
+            volname: &str,
+            bytes: &str,
+        ) -> Result<()>;
 
         fn on_add(
             storeid: &str,
@@ -255,6 +341,127 @@ fn volume_resize(
 ) -> Result<u64> {
     on(storeid, scfg, |config| {
         ops::volume_resize(config, volname, size, running, snapname.into())
+    })
+}
+
+fn clone_image(storeid: &str, scfg: &[Pair], volname: &str, vmid: &str, snapname: Maybe) -> Result<String> {
+    on(storeid, scfg, |config| {
+        ops::clone_image(config, volname, vmid, snapname.into())
+    })
+}
+
+fn create_base(storeid: &str, scfg: &[Pair], volname: &str) -> Result<String> {
+    on(storeid, scfg, |config| ops::create_base(config, volname))
+}
+
+fn rename_volume(
+    storeid: &str,
+    scfg: &[Pair],
+    volname: &str,
+    target_vmid: &str,
+    target_volname: Maybe,
+) -> Result<String> {
+    on(storeid, scfg, |config| {
+        ops::rename_volume(config, volname, target_vmid, target_volname.into())
+    })
+}
+
+fn volume_snapshot(storeid: &str, scfg: &[Pair], volname: &str, snapname: &str) -> Result<()> {
+    on(storeid, scfg, |config| {
+        ops::volume_snapshot(config, volname, snapname)
+    })
+}
+
+fn volume_snapshot_delete(storeid: &str, scfg: &[Pair], volname: &str, snapname: &str) -> Result<()> {
+    on(storeid, scfg, |config| {
+        ops::volume_snapshot_delete(config, volname, snapname)
+    })
+}
+
+fn volume_snapshot_rollback(storeid: &str, scfg: &[Pair], volname: &str, snapname: &str) -> Result<()> {
+    on(storeid, scfg, |config| {
+        ops::volume_snapshot_rollback(config, volname, snapname)
+    })
+}
+
+fn volume_rollback_is_possible(
+    storeid: &str,
+    scfg: &[Pair],
+    volname: &str,
+    snapname: &str,
+) -> Result<Possible> {
+    on(storeid, scfg, |config| {
+        ops::volume_rollback_is_possible(config, volname, snapname).map(Possible::from)
+    })
+}
+
+fn volume_snapshot_info(storeid: &str, scfg: &[Pair], volname: &str) -> Result<Vec<SnapshotInfo>> {
+    on(storeid, scfg, |config| {
+        let rows = ops::volume_snapshot_info(config, volname)?;
+        Ok(rows.into_iter().map(SnapshotInfo::from).collect())
+    })
+}
+
+fn rename_snapshot(storeid: &str, scfg: &[Pair], volname: &str, from: &str, to: &str) -> Result<()> {
+    on(storeid, scfg, |config| {
+        ops::rename_snapshot(config, volname, from, to)
+    })
+}
+
+fn get_volume_attribute(storeid: &str, scfg: &[Pair], volname: &str, attribute: &str) -> Result<OwnedMaybe> {
+    on(storeid, scfg, |config| {
+        ops::get_volume_attribute(config, volname, attribute).map(OwnedMaybe::from)
+    })
+}
+
+fn update_volume_attribute(
+    storeid: &str,
+    scfg: &[Pair],
+    volname: &str,
+    attribute: &str,
+    value: Maybe,
+) -> Result<()> {
+    on(storeid, scfg, |config| {
+        let value = Option::from(value).unwrap_or_default();
+        ops::update_volume_attribute(config, volname, attribute, value)
+    })
+}
+
+fn transfer_formats(base_snapshot: Maybe, with_snapshots: bool) -> Result<Vec<String>> {
+    guard(|| Ok(ops::transfer_formats(base_snapshot.into(), with_snapshots)))
+}
+
+fn transfer_check(format: &str, base_snapshot: Maybe, with_snapshots: bool) -> Result<()> {
+    guard(|| ops::transfer_check(format, base_snapshot.into(), with_snapshots))
+}
+
+fn volume_export(storeid: &str, scfg: &[Pair], fd: &str, volname: &str, snapname: Maybe) -> Result<()> {
+    on(storeid, scfg, |config| {
+        ops::volume_export(config, volname, snapname.into(), number(fd)?)
+    })
+}
+
+fn volume_import_size(storeid: &str, scfg: &[Pair], fd: &str, volname: &str) -> Result<u64> {
+    on(storeid, scfg, |config| {
+        ops::volume_import_size(config, volname, number(fd)?)
+    })
+}
+
+fn volume_import_alloc(
+    storeid: &str,
+    scfg: &[Pair],
+    volname: &str,
+    bytes: &str,
+    allow_rename: bool,
+) -> Result<String> {
+    on(storeid, scfg, |config| {
+        ops::volume_import_alloc(config, volname, number(bytes)?, allow_rename)
+    })
+}
+
+fn volume_import_data(storeid: &str, scfg: &[Pair], fd: &str, volname: &str, bytes: &str) -> Result<()> {
+    on(storeid, scfg, |config| {
+        ops::volume_import_data(config, volname, number(bytes)?, number(fd)?)
     })
 }
 

@@ -1,17 +1,19 @@
 //! activate_volume and deactivate_volume: the device of a volume on this node.
 
-use std::path::Path;
 use std::time::Duration;
 
+use super::again::export_again;
+use super::alloc::together;
+use super::image::{existing, no_zvol};
 use super::look::{Look, Owner, owner};
-use super::{api, on};
-use crate::api::Lane;
+use super::{api, device, expose, on};
+use crate::api::{Api, Lane};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::logging;
-use crate::transport::{self, Identity, Transport, link, memory};
-use crate::volume::{Volname, ZvolName};
+use crate::transport::{self, Identity, Transport, lease, link, memory};
+use crate::volume::{DeviceName, SnapName, Volname, ZvolName};
 
 const ACTIVATE: Duration = Duration::from_secs(60);
 /// Long enough for a LUN that is where it was; one that has moved is asked for after that.
@@ -24,67 +26,104 @@ pub fn activate_volume(config: &Config, volname: &str, snapname: Option<&str>) -
 }
 
 fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()> {
-    let zvol = plain_volume(volname, snapname)?;
+    let zvol = Volname::parse(volname)?.zvol;
+    let snapshot = SnapName::parse_given(snapname)?;
+    let name = DeviceName::of(&zvol, snapshot.as_ref());
     let transport = transport::of(config)?;
     let deadline = Deadline::within(ACTIVATE);
+    if snapshot.is_some() {
+        expose::sweep(config);
+        lease::hold(&config.storeid, &name)?;
+    }
     let mut last = None;
-    if let Some(known) = memory::recall(&config.storeid, &zvol) {
-        match transport.attach(&known, deadline.at_most(WARM)) {
-            Ok(device) => return done(config, &zvol, &known, &device),
+    if let Some(known) = memory::recall(&config.storeid, &name) {
+        match device::come(config, transport.as_ref(), &name, &known, deadline.at_most(WARM)) {
+            Ok(()) => return Ok(()),
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             // Perhaps what was remembered is no longer true: the NAS knows better.
             Err(error) => last = Some(error),
         }
     }
-    let identity = match (ask(config, transport.as_ref(), &zvol), last) {
+    let mut api = api(config, Lane::Work, ACTIVATE);
+    let asked = match &snapshot {
+        None => ask(config, transport.as_ref(), &zvol, volname, &mut api),
+        Some(snapshot) => expose::expose(config, transport.as_ref(), &zvol, snapshot, &mut api),
+    };
+    let identity = match (asked, last) {
         (Err(away), Some(why)) if unanswered(&away) => return Err(why),
         (answered, _) => answered?,
     };
-    let device = transport.attach(&identity, deadline)?;
-    done(config, &zvol, &identity, &device)
+    device::come(config, transport.as_ref(), &name, &identity, deadline)
 }
 
 fn unanswered(error: &Error) -> bool {
     matches!(error.kind, Kind::Unreachable | Kind::Timeout | Kind::RateLimited)
 }
 
-fn done(config: &Config, zvol: &ZvolName, identity: &Identity, device: &Path) -> Result<()> {
-    memory::keep(&config.storeid, zvol, identity);
-    link::make(&config.storeid, zvol, device)
-}
-
-fn plain_volume(volname: &str, snapname: Option<&str>) -> Result<ZvolName> {
-    match snapname.filter(|name| !name.is_empty()) {
-        None => Ok(Volname::parse(volname)?.zvol),
-        Some(snapshot) => Err(Error::new(
-            Kind::Unsupported,
-            format!(
-                "the device of snapshot '{snapshot}': not yet in version {}",
-                env!("CARGO_PKG_VERSION")
-            ),
-        )),
-    }
-}
-
-fn ask(config: &Config, transport: &dyn Transport, zvol: &ZvolName) -> Result<Identity> {
-    let look = Look::listing(config, transport, &mut api(config, Lane::Work, ACTIVATE))?;
+fn ask(
+    config: &Config,
+    transport: &dyn Transport,
+    zvol: &ZvolName,
+    volname: &str,
+    api: &mut Api,
+) -> Result<Identity> {
+    let look = Look::listing(config, transport, api)?;
     let full = zvol.full(&config.dataset);
-    let resource = look.child(zvol).filter(|row| row.is_volume).ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("the TrueNAS has no zvol '{full}'"))
-            .advice("the volume was deleted, or 'dataset' in storage.cfg was changed; see: pvesm list")
-    })?;
-    if let Owner::Cluster(other) = owner(config, zvol, resource)? {
+    let row = look
+        .child(zvol)
+        .filter(|row| row.is_volume)
+        .ok_or_else(|| no_zvol(&full))?;
+    let owner = owner(config, zvol, row)?;
+    if let Owner::Cluster(other) = &owner {
         logging::warn_once(format!("zvol '{full}' was made by another cluster ({other})"));
     }
-    look.exports.identity(zvol, resource.volsize).ok_or_else(|| {
-        Error::new(
-            Kind::NotFound,
-            format!("the target of this storage does not export zvol '{full}'"),
-        )
-        .advice(
-            "make an extent for it and add it to the target: TrueNAS > Shares > Block (iSCSI) Shares Targets",
-        )
-    })
+    match look.exports.identity(zvol, row.volsize) {
+        Some(identity) => Ok(identity),
+        None if owner == Owner::Ours && !look.exports.names(zvol) => {
+            mapped_again(config, transport, zvol, volname, api)
+        }
+        None => Err(not_exported(&full)),
+    }
+}
+
+fn not_exported(full: &str) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("the target of this storage does not export zvol '{full}'"),
+    )
+    .advice("make an extent for it and add it to the target: TrueNAS > Shares > Block (iSCSI) Shares Targets")
+}
+
+/// Somebody removed the export of a volume that we made, or a call died in between. A clone has the sectors of what it
+/// was cloned from; a volume of ours those of all new ones.
+fn mapped_again(
+    config: &Config,
+    transport: &dyn Transport,
+    zvol: &ZvolName,
+    volname: &str,
+    api: &mut Api,
+) -> Result<Identity> {
+    let look = Look::inspection(config, transport, api)?;
+    together(look.exports.problems())?;
+    let full = zvol.full(&config.dataset);
+    let row = look.child(zvol).ok_or_else(|| no_zvol(&full))?;
+    let origin = row.origin.as_deref().and_then(|origin| {
+        let name = origin
+            .split('@')
+            .next()?
+            .strip_prefix(&config.dataset)?
+            .strip_prefix('/')?;
+        ZvolName::parse(name)
+    });
+    let like = origin.as_ref().unwrap_or(zvol);
+    logging::warn(format!("zvol '{full}' had no export any more; it gets a new one"));
+    let identity = export_again(&look, zvol, like, volname, api)?;
+    // It may have been renamed to be destroyed in the same moment.
+    let still = existing(config, zvol, api)?;
+    match still.guid == row.guid {
+        true => Ok(identity.of_size(still.volsize)),
+        false => Err(no_zvol(&full)),
+    }
 }
 
 /// Takes the device away if nobody uses it; in use it stays, which is no error.
@@ -98,11 +137,12 @@ pub fn deactivate_volume(config: &Config, volname: &str, snapname: Option<&str>)
 }
 
 fn deactivate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()> {
-    if snapname.is_some_and(|name| !name.is_empty()) {
-        return Ok(());
-    }
     let zvol = Volname::parse(volname)?.zvol;
-    let Some(known) = memory::recall(&config.storeid, &zvol) else {
+    if let Some(snapshot) = SnapName::parse_given(snapname)? {
+        return expose::deactivate(config, &zvol, &snapshot);
+    }
+    let name = DeviceName::from(&zvol);
+    let Some(known) = memory::recall(&config.storeid, &name) else {
         return Ok(());
     };
     let transport = transport::of(config)?;
@@ -114,6 +154,8 @@ fn deactivate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<
         );
         return Ok(());
     }
-    link::remove(&config.storeid, &zvol)?;
-    transport.detach(&known, Deadline::within(DEACTIVATE))
+    link::remove(&config.storeid, &name)?;
+    transport.detach(&known, Deadline::within(DEACTIVATE))?;
+    expose::sweep(config);
+    Ok(())
 }

@@ -10,7 +10,7 @@ use crate::api::{Api, Flight, Lane, done_or_found};
 use crate::config::{BlockSize, Config, VolumeNames, cluster};
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
-use crate::transport::{self, Transport};
+use crate::transport::{self, Terms, Transport};
 use crate::undo::Undo;
 use crate::volume::{Mark, Volname, ZvolName, size};
 
@@ -59,7 +59,7 @@ impl Order {
 }
 
 /// The name that PVE fixes; the LUN or UUID in one of our spellings is ignored, the zvol's name never changed.
-fn wanted(name: &str, vmid: u32) -> Result<ZvolName> {
+pub fn wanted(name: &str, vmid: u32) -> Result<ZvolName> {
     match Volname::parse(name) {
         Ok(Volname { zvol, base: None }) => ZvolName::for_guest(zvol.as_str(), vmid),
         _ => ZvolName::for_guest(name, vmid),
@@ -120,22 +120,38 @@ pub fn together(problems: Vec<Error>) -> Result<()> {
 }
 
 fn choose(look: &Look, order: &Order) -> Result<ZvolName> {
-    if let Some(name) = &order.name {
-        return free_name(look, name).map(|()| name.clone());
+    match &order.name {
+        Some(name) => free_name(look, name).map(|()| name.clone()),
+        None => next_name(look, order.vmid),
     }
+}
+
+/// `vm-<vmid>-disk-N` with the lowest number that no disk and no base has.
+pub fn next_name(look: &Look, vmid: u32) -> Result<ZvolName> {
     let taken: HashSet<u32> = look
         .children
         .iter()
-        .filter_map(|(name, _)| name.disk_number(order.vmid))
+        .filter_map(|(name, _)| name.disk_number(vmid))
         .collect();
     (0..)
         .filter(|number| !taken.contains(number))
-        .map(|number| ZvolName::numbered(order.vmid, number))
+        .map(|number| ZvolName::numbered(vmid, number))
         .find(|name| !look.exports.names(name))
         .ok_or_else(|| Error::new(Kind::Internal, "no disk number is free"))
 }
 
-fn free_name(look: &Look, name: &ZvolName) -> Result<()> {
+/// A base was called `vm-…` before and keeps its identity: other nodes may still know its device by that name.
+pub fn free_name(look: &Look, name: &ZvolName) -> Result<()> {
+    if let Some((base, _)) = name
+        .as_base()
+        .and_then(|base| look.children.iter().find(|(child, _)| *child == base))
+    {
+        return Err(Error::new(
+            Kind::Exists,
+            format!("the template disk '{base}' was made from '{name}'"),
+        )
+        .advice("choose another name, or none to have one chosen"));
+    }
     if let Some(existing) = look.child(name) {
         return Err(Error::new(
             Kind::Exists,
@@ -180,12 +196,14 @@ fn build(
         // 26.0.0-BETA.1 to BETA.3 drop user properties at creation.
         write_mark(config, zvol, &mark, api)?;
     }
-    let carried_out = look.exports.publish(api, undo, zvol, plan.clone(), &mark.nonce)?;
-    if plain || carried_out == plan {
+    let published = look
+        .exports
+        .publish(api, undo, zvol, plan, &Terms::new(&mark.nonce))?;
+    if plain || published.volname == mark.volname {
         return Ok(mark.volname);
     }
     let moved = Mark {
-        volname: carried_out.volname,
+        volname: published.volname,
         ..mark
     };
     write_mark(config, zvol, &moved, api)?;
@@ -242,7 +260,7 @@ fn ours(api: &mut Api, zvol: &ZvolName, full: &str, nonce: &str) -> Result<Optio
     }))
 }
 
-fn find(api: &mut Api, full: &str) -> Result<Option<dataset::Resource>> {
+pub fn find(api: &mut Api, full: &str) -> Result<Option<dataset::Resource>> {
     match api.ask(dataset::exactly(&[full])) {
         Ok(rows) => Ok(rows.into_iter().find(|row| row.name == full)),
         Err(error) if error.kind == Kind::NotFound => Ok(None),
@@ -265,7 +283,7 @@ fn who_has_it(api: &mut Api, zvol: &ZvolName, full: &str, nonce: &str, refused: 
     }
 }
 
-fn write_mark(config: &Config, zvol: &ZvolName, mark: &Mark, api: &mut Api) -> Result<()> {
+pub fn write_mark(config: &Config, zvol: &ZvolName, mark: &Mark, api: &mut Api) -> Result<()> {
     let full = zvol.full(&config.dataset);
     let request = dataset::set_properties(&full, &mark.properties(zvol));
     let kept = |api: &mut Api| {
@@ -280,7 +298,7 @@ fn write_mark(config: &Config, zvol: &ZvolName, mark: &Mark, api: &mut Api) -> R
 }
 
 /// Destroys the zvol if it is the one that this call made and nothing exports it.
-fn take_back(
+pub fn take_back(
     zvol: &ZvolName,
     full: &str,
     nonce: &str,

@@ -8,7 +8,7 @@ use crate::api::{Api, done_or_found};
 use crate::config::{Config, cluster};
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
-use crate::transport::Transport;
+use crate::transport::{Terms, Transport};
 use crate::undo::Undo;
 use crate::volume::zvol::WEIGHT;
 use crate::volume::{Mark, ZvolName};
@@ -51,7 +51,10 @@ fn make(
     }
     let mut undo = Undo::default();
     let plan = look.exports.plan(weight)?;
-    match look.exports.publish(api, &mut undo, weight, plan, &nonce) {
+    match look
+        .exports
+        .publish(api, &mut undo, weight, plan, &Terms::new(&nonce))
+    {
         Ok(_) => Ok(()),
         Err(cause) => Err(undone(undo, api, cause)),
     }

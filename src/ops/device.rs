@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::transport::{self, Identity, Transport, link, memory};
-use crate::volume::ZvolName;
+use crate::volume::{DeviceName, ZvolName};
 
 /// Under PVE's lock nothing of the node may take longer.
 const DETACH_UNDER_LOCK: Duration = Duration::from_secs(5);
@@ -15,7 +15,7 @@ const DETACH_UNDER_LOCK: Duration = Duration::from_secs(5);
 pub fn leave(
     config: &Config,
     transport: &dyn Transport,
-    zvol: &ZvolName,
+    name: &DeviceName,
     identity: Option<&Identity>,
 ) -> Result<()> {
     if let Some(identity) = identity {
@@ -31,17 +31,30 @@ pub fn leave(
         }
         transport.detach(identity, Deadline::within(DETACH_UNDER_LOCK))?;
     }
-    memory::forget(&config.storeid, zvol);
-    link::remove(&config.storeid, zvol)
+    memory::forget(&config.storeid, name);
+    link::remove(&config.storeid, name)
+}
+
+/// Makes the device of an exported zvol, proves it and lets `path` lead to it.
+pub fn come(
+    config: &Config,
+    transport: &dyn Transport,
+    name: &DeviceName,
+    identity: &Identity,
+    deadline: Deadline,
+) -> Result<()> {
+    let device = transport.attach(identity, deadline)?;
+    memory::keep(&config.storeid, name, identity);
+    link::make(&config.storeid, name, &device)
 }
 
 /// Returns when this node sees the new size; at once where the volume is not active.
 pub fn grown(config: &Config, zvol: &ZvolName, bytes: u64, deadline: Deadline) -> Result<()> {
-    let Some(known) = memory::recall(&config.storeid, zvol) else {
+    let Some(known) = memory::recall(&config.storeid, &zvol.into()) else {
         return Ok(());
     };
     let grown = known.of_size(bytes);
     transport::of(config)?.resized(&grown, deadline)?;
-    memory::keep(&config.storeid, zvol, &grown);
+    memory::keep(&config.storeid, &zvol.into(), &grown);
     Ok(())
 }

@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use super::alloc::destroy;
+use super::attribute::is_protected;
+use super::dependents::{self, Dependents};
 use super::device;
 use super::look::{Look, Owner, owner};
 use super::{FREE_CLOSURE, UNDER_LOCK, api, on};
 use crate::api::dataset::{self, Resource};
-use crate::api::snapshot::{self, Held, Named};
+use crate::api::snapshot::{self, Named};
 use crate::api::{Answers, Api, Flight, Lane, Ticket, done_or_found};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::sys::poll;
 use crate::transport::{self, Exports, Pending, Transport};
-use crate::volume::{Mark, Volname, ZvolName};
+use crate::volume::{DeviceName, Mark, Volname, ZvolName};
 use crate::{logging, volume::zvol::WEIGHT};
 
 /// The kernel of the NAS holds a zvol for a moment after its last export.
@@ -92,11 +94,11 @@ fn free(config: &Config, volname: &str) -> Result<Option<String>> {
         return leftover(config, transport.as_ref(), &zvol, &mut api);
     };
     may_be_freed(config, &zvol, &resource, seen.exports.as_ref())?;
-    nothing_depends_on(&resource, &seen.snapshots, &mut api)?;
+    nothing_depends_on(config, &zvol, &resource, &seen.snapshots, &mut api)?;
     device::leave(
         config,
         transport.as_ref(),
-        &zvol,
+        &DeviceName::from(&zvol),
         seen.exports.identity(&zvol, resource.volsize).as_ref(),
     )?;
     seen.exports.unpublish(&mut api, &zvol)?;
@@ -136,7 +138,7 @@ impl Seen {
 }
 
 /// A name that does not exist is an error or missing from the answer, by version.
-fn one_of(answers: &mut Answers, ticket: Ticket<Vec<Resource>>, full: &str) -> Result<Option<Resource>> {
+pub fn one_of(answers: &mut Answers, ticket: Ticket<Vec<Resource>>, full: &str) -> Result<Option<Resource>> {
     match answers.take(ticket) {
         Ok(rows) => Ok(rows.into_iter().find(|row| row.name == full)),
         Err(error) if error.kind == Kind::NotFound => Ok(None),
@@ -152,6 +154,10 @@ fn may_be_freed(config: &Config, zvol: &ZvolName, resource: &Resource, exports: 
         );
     }
     super::look::ours_to_change(config, zvol, resource)?;
+    if is_protected(&resource.user_properties) {
+        return Err(Error::new(Kind::InUse, "the volume is protected")
+            .advice("take the protection away first: pvesh set /nodes/NODE/storage/STOREID/content/VOLUME --protected 0"));
+    }
     if owner(config, zvol, resource)? == Owner::Unmarked && exports.exported_elsewhere(zvol)? {
         return Err(Error::new(
             Kind::InUse,
@@ -165,51 +171,18 @@ fn may_be_freed(config: &Config, zvol: &ZvolName, resource: &Resource, exports: 
     Ok(())
 }
 
-/// Clones and holds keep a volume; nothing is changed when there are any.
-fn nothing_depends_on(resource: &Resource, snapshots: &[Named], api: &mut Api) -> Result<()> {
-    if snapshots.is_empty() {
-        return Ok(());
-    }
-    let mut flight = Flight::default();
-    let clones = flight.add(dataset::origins_in_pool_of(&resource.name));
-    let tickets: Vec<_> = snapshots
-        .iter()
-        .map(|named| flight.add(snapshot::holds(&named.name)))
-        .collect();
-    let mut answers = api.send(flight)?;
-    let of_ours = |row: &Resource| {
-        row.origin.as_deref().and_then(|origin| origin.split('@').next()) == Some(resource.name.as_str())
-    };
-    let clones: Vec<String> = answers
-        .take(clones)?
-        .into_iter()
-        .filter(of_ours)
-        .map(|clone| clone.name)
-        .collect();
-    if !clones.is_empty() {
-        return Err(Error::new(
-            Kind::InUse,
-            format!("zvol '{}' is the origin of: {}", resource.name, clones.join(", ")),
-        )
-        .advice("free those volumes first"));
-    }
-    let mut held = Vec::new();
-    for ticket in tickets {
-        held.extend(
-            answers
-                .take(ticket)?
-                .into_iter()
-                .filter(Held::is_held)
-                .map(|row| row.name),
-        );
-    }
-    if held.is_empty() {
-        return Ok(());
-    }
-    Err(
-        Error::new(Kind::InUse, format!("snapshots are held: {}", held.join(", ")))
-            .advice("release the holds: TrueNAS > Datasets > Snapshots"),
-    )
+/// Clones and holds keep a volume; nothing is changed when there are any. Clones that only let a snapshot be read go first.
+fn nothing_depends_on(
+    config: &Config,
+    zvol: &ZvolName,
+    resource: &Resource,
+    snapshots: &[Named],
+    api: &mut Api,
+) -> Result<()> {
+    let snapshots: Vec<String> = snapshots.iter().map(|named| named.name.clone()).collect();
+    let dependents = Dependents::of_snapshots(&resource.name, &snapshots, api)?;
+    let what = format!("zvol '{}'", resource.name);
+    dependents::withdraw_exposures(config, zvol, &what, &dependents, api)
 }
 
 /// Renames the zvol, so that its name is free at once, and reads back that nothing exports it.
@@ -345,7 +318,7 @@ fn remove_snapshots(full: &str, snapshots: &[Named], api: &mut Api) -> Result<()
     }
 }
 
-fn destroy_when_idle(api: &mut Api, full: &str) -> Result<()> {
+pub fn destroy_when_idle(api: &mut Api, full: &str) -> Result<()> {
     let patience = Deadline::within(BUSY_LIMIT);
     loop {
         match destroy(api, full) {

@@ -37,12 +37,10 @@ pub fn existing_with_parent(config: &Config, zvol: &ZvolName, api: &mut Api) -> 
     Ok((resource, usable_parent(config, parent)?))
 }
 
-fn pick(config: &Config, zvol: &ZvolName, found: Result<Vec<Resource>>) -> Result<Resource> {
+/// The zvol among the rows of an answer.
+pub fn pick(config: &Config, zvol: &ZvolName, found: Result<Vec<Resource>>) -> Result<Resource> {
     let full = zvol.full(&config.dataset);
-    let missing = || {
-        Error::new(Kind::NotFound, format!("the TrueNAS has no zvol '{full}'"))
-            .advice("the volume was deleted, or 'dataset' in storage.cfg was changed; see: pvesm list")
-    };
+    let missing = || no_zvol(&full);
     match found {
         Ok(rows) => rows
             .into_iter()
@@ -52,6 +50,16 @@ fn pick(config: &Config, zvol: &ZvolName, found: Result<Vec<Resource>>) -> Resul
         Err(error) if error.kind == Kind::NotFound => Err(missing()),
         Err(error) => Err(error),
     }
+}
+
+pub fn no_zvol(full: &str) -> Error {
+    Error::new(Kind::NotFound, format!("the TrueNAS has no zvol '{full}'"))
+        .advice("the volume was deleted, or 'dataset' in storage.cfg was changed; see: pvesm list")
+}
+
+pub fn no_snapshot(full: &str) -> Error {
+    Error::new(Kind::NotFound, format!("the TrueNAS has no snapshot '{full}'"))
+        .advice("it was deleted there, or never taken; see TrueNAS > Datasets > Snapshots")
 }
 
 fn must_be_zvol(resource: Resource, full: &str) -> Result<Resource> {

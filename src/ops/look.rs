@@ -154,7 +154,7 @@ pub fn spelling(
     zvol: &ZvolName,
     resource: &Resource,
 ) -> Result<Option<String>> {
-    if !resource.is_volume || zvol.is_weight() || zvol.is_doomed() {
+    if !resource.is_volume || zvol.is_internal() {
         return Ok(None);
     }
     let exported = look.exports.volname(zvol);

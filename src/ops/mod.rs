@@ -1,9 +1,15 @@
 //! The verbs of PVE: each public function is one plugin method.
 
 mod activate;
+mod again;
 mod alloc;
 mod anchor;
+mod attribute;
+mod base;
+mod clone;
+mod dependents;
 mod device;
+mod expose;
 mod figures;
 mod free;
 mod hooks;
@@ -11,21 +17,37 @@ mod image;
 mod list;
 mod look;
 mod name;
+mod rename;
 mod resize;
+mod rollback;
+mod snapshot;
 mod space;
 mod storage;
+mod transfer;
 
 use std::time::Duration;
 
 pub use activate::{activate_volume, deactivate_volume};
 pub use alloc::alloc_image;
+pub use attribute::{get_volume_attribute, update_volume_attribute};
+pub use base::create_base;
+pub use clone::clone_image;
 pub use figures::Usage;
 pub use free::{free_image, free_image_finish};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};
 pub use list::{Image, SizeInfo, list_images, volume_size_info};
 pub use name::{ParsedVolname, VolumePath, parse_volname, path, volume_has_feature};
+pub use rename::rename_volume;
 pub use resize::volume_resize;
+pub use rollback::{Possible, volume_rollback_is_possible, volume_snapshot_rollback};
+pub use snapshot::{
+    SnapshotInfo, rename_snapshot, volume_snapshot, volume_snapshot_delete, volume_snapshot_info,
+};
 pub use storage::{activate_storage, check_connection, deactivate_storage, get_identity, status};
+pub use transfer::{
+    transfer_check, transfer_formats, volume_export, volume_import_alloc, volume_import_data,
+    volume_import_size,
+};
 
 use crate::api::{Api, Lane};
 use crate::config::Config;
@@ -40,11 +62,16 @@ const UNDER_LOCK: Duration = Duration::from_secs(35);
 const FOR_UNDO: Duration = Duration::from_secs(10);
 /// A task that was told to stop is not made to wait longer.
 const FOR_UNDO_AFTER_SIGNAL: Duration = Duration::from_secs(3);
+/// The guest is paused meanwhile.
+const SNAPSHOT: Duration = Duration::from_secs(40);
+const ROLLBACK: Duration = Duration::from_secs(60);
 const RESIZE: Duration = Duration::from_secs(40);
 const LIST: Duration = Duration::from_secs(20);
 const FREE_CLOSURE: Duration = Duration::from_secs(300);
 const SIZE_INFO: Duration = Duration::from_secs(10);
 const IDENTITY: Duration = Duration::from_secs(10);
+/// To take away a clone that nobody reads any more.
+const FOR_EXPOSURE: Duration = Duration::from_secs(10);
 const ADD_STORAGE: Duration = Duration::from_secs(40);
 
 fn api(config: &Config, lane: Lane, budget: Duration) -> Api {

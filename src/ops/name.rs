@@ -1,7 +1,7 @@
 //! What a volume name alone tells; no NAS and no device is needed.
 
 use crate::error::{Error, Result};
-use crate::volume::Volname;
+use crate::volume::{DeviceName, SnapName, Volname};
 
 /// What parse_volname returns; the type is always `images`, the format `raw`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +37,9 @@ pub fn path(storeid: &str, volname: &str, snapname: Option<&str>) -> Result<Volu
         return Err(Error::invalid(format!("'{storeid}' is not a storage id")));
     }
     let volume = Volname::parse(volname)?;
-    let snapshot = match snapname.filter(|name| !name.is_empty()) {
-        None => String::new(),
-        Some(name) if name.chars().all(plain) => format!("@{name}"),
-        Some(name) => return Err(Error::invalid(format!("'{name}' is not a snapshot name"))),
-    };
+    let name = DeviceName::of(&volume.zvol, SnapName::parse_given(snapname)?.as_ref());
     Ok(VolumePath {
-        path: format!("/dev/truenas/{storeid}/{}{snapshot}", volume.zvol),
+        path: format!("/dev/truenas/{storeid}/{}", name.as_str()),
         vmid: volume.owner(),
     })
 }

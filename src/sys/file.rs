@@ -39,19 +39,39 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Opens `path` for reading and writing and holds its flock as long as the file lives.
-/// `None` when somebody else kept the lock until the deadline.
-pub fn open_locked(path: &Path, deadline: Deadline) -> io::Result<Option<File>> {
-    let file = OpenOptions::new()
+/// One of several holders; `None` where somebody holds it alone.
+pub fn lock_shared(path: &Path) -> io::Result<Option<File>> {
+    let file = open_to_lock(path)?;
+    Ok(flock(&file, libc::LOCK_SH).then_some(file))
+}
+
+/// The only holder; `None` where there are others.
+pub fn lock_alone(path: &Path) -> io::Result<Option<File>> {
+    let file = open_to_lock(path)?;
+    Ok(flock(&file, libc::LOCK_EX).then_some(file))
+}
+
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(path)?;
+        .open(path)
+}
+
+fn flock(file: &File, how: libc::c_int) -> bool {
+    // SAFETY: the descriptor belongs to `file`, which outlives the call.
+    unsafe { libc::flock(file.as_raw_fd(), how | libc::LOCK_NB) == 0 }
+}
+
+/// Opens `path` for reading and writing and holds its flock as long as the file lives.
+/// `None` when somebody else kept the lock until the deadline.
+pub fn open_locked(path: &Path, deadline: Deadline) -> io::Result<Option<File>> {
+    let file = open_to_lock(path)?;
     loop {
-        // SAFETY: the descriptor belongs to `file`, which outlives the call.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        if flock(&file, libc::LOCK_EX) {
             return Ok(Some(file));
         }
         if deadline.expired() || poll::pause(FLOCK_RETRY, deadline).is_err() {

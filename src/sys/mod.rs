@@ -11,4 +11,5 @@ pub mod random;
 pub mod resolve;
 pub mod signals;
 pub mod socket;
+pub mod stream;
 pub mod uevent;

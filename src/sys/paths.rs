@@ -42,6 +42,12 @@ pub fn initiator_name_file() -> PathBuf {
     node_root().join("etc/iscsi/initiatorname.iscsi")
 }
 
+/// What PVE calls this node.
+pub fn node_name() -> String {
+    let name = std::fs::read_to_string(node_root().join("etc/hostname")).unwrap_or_default();
+    name.trim().to_owned()
+}
+
 /// The journal's socket.
 pub fn log_socket() -> PathBuf {
     node_root().join("dev/log")

@@ -1,16 +1,16 @@
 //! `/dev/truenas/<storeid>/<zname>`: what `path` names. Made after the proof, and no proof itself.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
-use crate::sys::paths;
-use crate::volume::ZvolName;
+use crate::sys::{block, paths};
+use crate::volume::DeviceName;
 
-fn path(storeid: &str, zvol: &ZvolName) -> PathBuf {
-    paths::dev().join("truenas").join(storeid).join(zvol.as_str())
+fn path(storeid: &str, name: &DeviceName) -> PathBuf {
+    paths::dev().join("truenas").join(storeid).join(name.as_str())
 }
 
 fn failed(path: &Path, cause: &io::Error) -> Error {
@@ -18,8 +18,8 @@ fn failed(path: &Path, cause: &io::Error) -> Error {
 }
 
 /// Points the link to `device`, in one step.
-pub fn make(storeid: &str, zvol: &ZvolName, device: &Path) -> Result<()> {
-    let path = path(storeid, zvol);
+pub fn make(storeid: &str, name: &DeviceName, device: &Path) -> Result<()> {
+    let path = path(storeid, name);
     if fs::read_link(&path).is_ok_and(|target| target == device) {
         return Ok(());
     }
@@ -34,8 +34,25 @@ pub fn make(storeid: &str, zvol: &ZvolName, device: &Path) -> Result<()> {
     made.map_err(|cause| failed(&path, &cause))
 }
 
-pub fn remove(storeid: &str, zvol: &ZvolName) -> Result<()> {
-    let path = path(storeid, zvol);
+/// The device that the link leads to, and its bytes.
+pub fn open(storeid: &str, name: &DeviceName) -> Result<(File, u64)> {
+    open_with(storeid, name, File::options().read(true))
+}
+
+pub fn open_for_writing(storeid: &str, name: &DeviceName) -> Result<(File, u64)> {
+    open_with(storeid, name, File::options().write(true))
+}
+
+fn open_with(storeid: &str, name: &DeviceName, options: &OpenOptions) -> Result<(File, u64)> {
+    let path = path(storeid, name);
+    let failed = |cause| failed(&path, &cause);
+    let device = options.open(&path).map_err(failed)?;
+    let bytes = block::size(&device).map_err(failed)?;
+    Ok((device, bytes))
+}
+
+pub fn remove(storeid: &str, name: &DeviceName) -> Result<()> {
+    let path = path(storeid, name);
     match fs::remove_file(&path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(failed(&path, &cause)),
         _ => Ok(()),

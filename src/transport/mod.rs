@@ -1,6 +1,7 @@
 //! How a zvol becomes reachable. Callers see exports; LUNs and namespaces stay in here.
 
 mod iscsi;
+pub mod lease;
 pub mod link;
 pub mod memory;
 
@@ -67,6 +68,11 @@ impl Identity {
     pub fn of_size(self, bytes: u64) -> Self {
         Self { bytes, ..self }
     }
+
+    /// Whatever its size is and wherever it is found.
+    pub fn is_same_volume(&self, other: &Self) -> bool {
+        self.unique == other.unique
+    }
 }
 
 /// Questions on their way.
@@ -83,7 +89,12 @@ pub trait Exports {
     fn doubts(&self) -> Vec<String>;
 
     /// How the zvol is spelt by its present export through this storage.
-    fn volname(&self, zvol: &ZvolName) -> Option<String>;
+    fn volname(&self, zvol: &ZvolName) -> Option<String> {
+        self.volname_as(zvol, zvol)
+    }
+
+    /// How it would be spelt if the same export led to a zvol of the name `renamed`.
+    fn volname_as(&self, zvol: &ZvolName, renamed: &ZvolName) -> Option<String>;
 
     /// An export names the zvol, which need not exist: a new zvol of that name would be served at once.
     fn names(&self, zvol: &ZvolName) -> bool;
@@ -97,21 +108,60 @@ pub trait Exports {
     /// Where a new volume will be found.
     fn plan(&self, zvol: &ZvolName) -> Result<Plan>;
 
-    /// Makes the zvol reachable. The answer is the plan as it was carried out: another call may have taken the number.
+    /// Where a volume will be found again that was spelt like this: at its old number, if that is free.
+    fn plan_again(&self, zvol: &ZvolName, spelt: &str) -> Result<Plan>;
+
+    /// Makes the zvol reachable, at another number than planned where another call has taken that.
     fn publish(
         &self,
         api: &mut Api,
         undo: &mut Undo<'static, Api>,
         zvol: &ZvolName,
         plan: Plan,
-        nonce: &str,
-    ) -> Result<Plan>;
+        terms: &Terms<'_>,
+    ) -> Result<Published>;
+
+    /// Lets the export of a zvol lead to it under its new name; identity and number stay.
+    fn follow(&self, api: &mut Api, zvol: &ZvolName, renamed: &ZvolName) -> Result<()>;
+
+    /// Makes the NAS look again at a zvol that has changed its size without being told to.
+    fn reopen(&self, api: &mut Api, zvol: &ZvolName) -> Result<()>;
 
     /// Removes every export of the zvol that this look saw.
     fn unpublish(&self, api: &mut Api, zvol: &ZvolName) -> Result<()>;
 
     /// The export that keeps the target alive when the last disk goes is missing.
     fn lacks_anchor(&self) -> bool;
+}
+
+/// How a zvol is to be exported.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Of the call that makes the export.
+    pub nonce: &'a str,
+    pub read_only: bool,
+    /// The zvol whose sector size it must have; guests cannot read their disks with another one.
+    pub like: Option<&'a ZvolName>,
+}
+
+impl<'a> Terms<'a> {
+    /// Of a new volume.
+    pub fn new(nonce: &'a str) -> Self {
+        Self {
+            nonce,
+            read_only: false,
+            like: None,
+        }
+    }
+}
+
+/// What became of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The transport's spelling of the volume name.
+    pub volname: String,
+    /// Without a size.
+    pub identity: Identity,
 }
 
 /// Where a volume is going to be exported.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ZvolName;
+use super::{SnapName, ZvolName};
 
 pub const PREFIX: &str = "pve-storage-truenas:";
 
@@ -48,6 +48,22 @@ impl Mark {
         .map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned()))
         .to_vec()
     }
+}
+
+/// What we write on every snapshot that we make. A snapshot inherits the mark of its zvol, so its own has other keys,
+/// which no zvol has.
+pub fn of_snapshot(name: &SnapName, nonce: &str) -> Vec<(String, String)> {
+    vec![
+        (format!("{PREFIX}snapshot"), name.to_string()),
+        (format!("{PREFIX}snapshot-nonce"), nonce.to_owned()),
+    ]
+}
+
+/// The nonce of the call that made this snapshot; `None` where its mark is missing or another one's.
+pub fn snapshot_nonce<'a>(name: &SnapName, properties: &'a Properties) -> Option<&'a str> {
+    let named = properties.get(&format!("{PREFIX}snapshot"))?;
+    let nonce = properties.get(&format!("{PREFIX}snapshot-nonce"))?;
+    (named == name.as_str()).then_some(nonce)
 }
 
 #[cfg(test)]

@@ -56,6 +56,13 @@ fn without_uuid(text: &str) -> Option<&str> {
     .then_some(name)
 }
 
+/// The number in `vol-vm-100-disk-0-lun7`, also behind a base.
+pub fn lun(text: &str) -> Option<u32> {
+    let own = text.rsplit('/').next()?;
+    let (_, number) = own.strip_prefix("vol-")?.rsplit_once("-lun")?;
+    number.parse().ok()
+}
+
 /// `vol-vm-100-disk-0-lun7`
 pub fn with_lun(zvol: &ZvolName, lun: u32) -> String {
     format!("vol-{zvol}-lun{lun}")

@@ -98,6 +98,31 @@ impl ZvolName {
             })
     }
 
+    /// What a snapshot of this zvol is cloned to while it is read; `key` tells who reads what.
+    pub fn temporary(&self, key: &str) -> Self {
+        Self(format!("tmp-{}-{}", short_hash(key), self.0))
+    }
+
+    pub fn is_temporary(&self) -> bool {
+        self.0
+            .strip_prefix("tmp-")
+            .and_then(|rest| rest.split_once('-'))
+            .is_some_and(|(hash, name)| {
+                !name.is_empty() && hash.len() == 8 && hash.bytes().all(|c| c.is_ascii_hexdigit())
+            })
+    }
+
+    /// Ours, and no volume of a guest.
+    pub fn is_internal(&self) -> bool {
+        self.is_weight() || self.is_doomed() || self.is_temporary()
+    }
+
+    /// `vm-100-disk-0` as a template: `base-100-disk-0`.
+    pub fn as_base(&self) -> Option<Self> {
+        let rest = self.0.strip_prefix("vm-")?;
+        self.owner().map(|_| Self(format!("base-{rest}")))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -109,16 +134,17 @@ impl ZvolName {
 
     /// Extent names are shared by the whole NAS: this one is used where the plain name is taken.
     pub fn distinct_extent_name(&self, dataset: &str) -> String {
-        let hash = digest::digest(&digest::SHA256, self.full(dataset).as_bytes());
-        let suffix: String = hash
-            .as_ref()
-            .iter()
-            .take(4)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let suffix = short_hash(&self.full(dataset));
         let kept: String = self.0.chars().take(55).collect();
         format!("{kept}-{suffix}")
     }
+}
+
+/// Eight hexadecimal digits.
+fn short_hash(text: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    let first = hash.as_ref().iter().take(4);
+    first.map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for ZvolName {
@@ -161,6 +187,16 @@ mod tests {
     fn doomed_names_are_recognised() {
         assert!(name("vm-100-disk-0").doomed(123).is_doomed());
         assert!(!name("del-vm-100-disk-0").is_doomed());
+    }
+
+    #[test]
+    fn names_of_our_own_making_are_no_volumes() {
+        let disk = name("vm-100-disk-0");
+        assert!(disk.temporary("a").is_internal() && !disk.is_internal());
+        assert_ne!(disk.temporary("a"), disk.temporary("b"));
+        assert_eq!(disk.temporary("a").owner(), None);
+        assert_eq!(disk.as_base().unwrap().as_str(), "base-100-disk-0");
+        assert_eq!(name("base-100-disk-0").as_base(), None);
     }
 
     #[test]

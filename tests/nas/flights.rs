@@ -76,3 +76,33 @@ fn every_verb_keeps_to_its_round_trips() {
     );
     assert!(activate <= 1 && warm <= 1, "{activate} {warm}");
 }
+
+#[test]
+fn every_step_of_a_volume_s_life_keeps_to_its_round_trips() {
+    for version in ["25.10.4", "26.0.0"] {
+        let nas = Nas::start(&["--latency", "50", "--link-delay", "0", "--api-version", version]);
+        let config = nas.config();
+        let volname = nas.alloc("100", "1024");
+        let (_, snapshot) = during(&nas, || ops::volume_snapshot(&config, &volname, "one").unwrap());
+        let (_, info) = during(&nas, || ops::volume_snapshot_info(&config, &volname).unwrap());
+        let (_, possible) = during(&nas, || {
+            ops::volume_rollback_is_possible(&config, &volname, "one").unwrap()
+        });
+        let (_, rollback) = during(&nas, || {
+            ops::volume_snapshot_rollback(&config, &volname, "one").unwrap();
+        });
+        let (_, delete) = during(&nas, || {
+            ops::volume_snapshot_delete(&config, &volname, "one").unwrap();
+        });
+        let (base, template) = during(&nas, || ops::create_base(&config, &volname).unwrap());
+        let (clone, cloned) = during(&nas, || ops::clone_image(&config, &base, "101", None).unwrap());
+        let (_, renamed) = during(&nas, || ops::rename_volume(&config, &clone, "102", None).unwrap());
+        println!(
+            "flights on {version}: snapshot {snapshot} info {info} possible {possible} rollback {rollback} \
+             delete {delete} template {template} clone {cloned} rename {renamed}"
+        );
+        assert_eq!((snapshot, info, possible), (1, 1, 1), "{version}");
+        assert!(rollback <= 2 && delete <= 2, "{version}: {rollback} {delete}");
+        assert!(template <= 6 && cloned <= 5, "{version}: {template} {cloned}");
+    }
+}

@@ -7,6 +7,7 @@
 )]
 
 mod alloc;
+mod clones;
 mod faults;
 mod flights;
 mod free;
@@ -16,5 +17,6 @@ mod lying_server;
 mod refusals;
 mod resize;
 mod rules;
+mod snapshots;
 mod status;
 mod support;

@@ -15,6 +15,7 @@ mod logins;
 mod mappings;
 mod queries;
 mod rights;
+mod rollbacks;
 mod snapshots;
 
 use truenas_sim::rules::Rule;
@@ -47,6 +48,7 @@ macro_rules! paths {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn every_rule_has_a_test_of_the_plugin() {
     let paths = paths![
         frames::rule_call_limit_is_kept_while_thirty_snapshots_are_removed,
@@ -90,6 +92,12 @@ fn every_rule_has_a_test_of_the_plugin() {
         snapshots::rule_snapshots_taken_meanwhile_stop_the_removal_and_another_free_finishes_it,
         snapshots::rule_clones_made_meanwhile_keep_their_origin,
         snapshots::rule_holds_made_meanwhile_keep_their_snapshot,
+        rollbacks::rule_snapshot_unique_is_told_and_the_older_one_stays,
+        rollbacks::rule_snapshot_rename_force_is_given,
+        rollbacks::rule_clone_destination_taken_meanwhile_stays_what_it_is,
+        rollbacks::rule_rollback_newest_saves_a_snapshot_taken_meanwhile,
+        rollbacks::rule_rollback_size_is_the_volume_s_size_afterwards,
+        rollbacks::rule_stale_size_is_not_what_initiators_see,
         extents::rule_link_delay_is_waited_for,
         extents::rule_extent_device_that_is_locked_away_is_waited_for,
         extents::rule_extent_name_taken_meanwhile_gets_a_distinct_one,

@@ -94,6 +94,9 @@ pub struct Extent {
     pub enabled: bool,
     pub vendor: String,
     pub product_id: Option<String>,
+    /// The size that initiators see, where it is not the zvol's: as it was opened.
+    #[serde(skip)]
+    pub served: Option<u64>,
 }
 
 impl Default for Extent {
@@ -118,6 +121,7 @@ impl Default for Extent {
             enabled: true,
             vendor: "TrueNAS".into(),
             product_id: None,
+            served: None,
         }
     }
 }
@@ -155,6 +159,14 @@ pub struct Iscsi {
 }
 
 impl Iscsi {
+    /// Initiators see the size that the zvol has now.
+    pub fn reopen(&mut self, zvol: &str) {
+        let extents = self.extents.values_mut();
+        extents
+            .filter(|extent| extent.zvol() == Some(zvol))
+            .for_each(|extent| extent.served = None);
+    }
+
     pub fn next_id(&mut self, table: &str) -> i64 {
         let highest = match table {
             "target" => self.targets.keys().next_back(),

@@ -141,8 +141,17 @@ fn revert(nas: &mut Nas, path: &str) {
     let Some(dataset) = nas.zfs.datasets.get_mut(name) else {
         return;
     };
+    let before = dataset.volsize;
     if nas.rules.on(Rule::RollbackSize) {
         dataset.volsize = snapshot.volsize;
+    }
+    // truenas-api.md §5.2: nobody tells those that export it.
+    if dataset.volsize != before && nas.rules.on(Rule::StaleSize) {
+        for extent in nas.iscsi.extents.values_mut() {
+            if extent.zvol() == Some(name) {
+                extent.served = Some(before);
+            }
+        }
     }
     dataset.referenced = snapshot.referenced;
     dataset.content = snapshot.content.clone();

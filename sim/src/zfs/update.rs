@@ -35,6 +35,10 @@ pub fn update(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
     }
     let after = changed(&before, data);
     room(nas, name, &before, &after)?;
+    // truenas-api.md §5.1: growing tells those that export the zvol.
+    if after.volsize != before.volsize {
+        nas.iscsi.reopen(name);
+    }
     nas.zfs.datasets.insert(name.to_owned(), after);
     query::full(nas, caller, name)
 }

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::publish;
 use super::view::{Health, Site, View};
+use super::{follow, publish};
 use crate::api::Api;
 use crate::api::iscsi::{Extent, Listen, Portal, Target};
 use crate::api::service::Service;
 use crate::config::Address;
 use crate::error::{Error, Kind, Result};
-use crate::transport::{Exports, Identity, Plan};
+use crate::transport::{Exports, Identity, Plan, Published, Terms};
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
@@ -55,8 +55,8 @@ impl Exports for View {
             .collect()
     }
 
-    fn volname(&self, zvol: &ZvolName) -> Option<String> {
-        self.lun(zvol).map(|lun| volname::with_lun(zvol, lun))
+    fn volname_as(&self, zvol: &ZvolName, renamed: &ZvolName) -> Option<String> {
+        self.lun(zvol).map(|lun| volname::with_lun(renamed, lun))
     }
 
     fn names(&self, zvol: &ZvolName) -> bool {
@@ -92,15 +92,36 @@ impl Exports for View {
         })
     }
 
+    fn plan_again(&self, zvol: &ZvolName, spelt: &str) -> Result<Plan> {
+        let plan = self.plan(zvol)?;
+        let former = volname::lun(spelt).filter(|lun| !self.luns.values().any(|used| used == lun));
+        Ok(match former {
+            Some(number) => Plan {
+                number,
+                volname: volname::with_lun(zvol, number),
+                ..plan
+            },
+            None => plan,
+        })
+    }
+
     fn publish(
         &self,
         api: &mut Api,
         undo: &mut Undo<'static, Api>,
         zvol: &ZvolName,
         plan: Plan,
-        nonce: &str,
-    ) -> Result<Plan> {
-        publish::publish(self, api, undo, zvol, plan, nonce)
+        terms: &Terms<'_>,
+    ) -> Result<Published> {
+        publish::publish(self, api, undo, zvol, plan, terms)
+    }
+
+    fn follow(&self, api: &mut Api, zvol: &ZvolName, renamed: &ZvolName) -> Result<()> {
+        follow::follow(self, api, zvol, renamed)
+    }
+
+    fn reopen(&self, api: &mut Api, zvol: &ZvolName) -> Result<()> {
+        follow::reopen(self, api, zvol)
     }
 
     fn unpublish(&self, api: &mut Api, zvol: &ZvolName) -> Result<()> {

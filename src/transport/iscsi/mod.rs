@@ -1,6 +1,7 @@
 //! iSCSI, NAS side: all volumes of a storage are LUNs of one target.
 
 mod exports;
+mod follow;
 mod node;
 mod publish;
 mod view;
@@ -34,13 +35,13 @@ impl Iscsi {
         }
     }
 
-    fn ask(&self, flight: &mut Flight) -> Asked {
+    fn ask(&self, flight: &mut Flight, extents: Request<Vec<Extent>>) -> Asked {
         Asked {
             dataset: self.dataset.clone(),
             iqn: self.settings.target_iqn.clone(),
             global: flight.add(api::global()),
             targets: flight.add(api::targets()),
-            extents: flight.add(api::extents()),
+            extents: flight.add(extents),
             mappings: flight.add(api::mappings()),
             health: None,
         }
@@ -49,11 +50,11 @@ impl Iscsi {
 
 impl Transport for Iscsi {
     fn look(&self, flight: &mut Flight) -> Box<dyn Pending> {
-        Box::new(self.ask(flight))
+        Box::new(self.ask(flight, api::extents()))
     }
 
     fn inspect(&self, flight: &mut Flight) -> Box<dyn Pending> {
-        let asked = self.ask(flight);
+        let asked = self.ask(flight, api::extents_with_sectors());
         let health = Some((
             flight.add(service::named("iscsitarget")),
             flight.add(api::initiators()),

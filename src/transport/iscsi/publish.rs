@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::disk;
 use super::view::{View, choose_lun};
-use crate::api::iscsi::{self as iscsi, Extent, Mapping};
+use crate::api::iscsi::{self as iscsi, Extent, Mapping, NewExtent, Sectors};
 use crate::api::{Api, Flight, done_or_found};
 use crate::error::{Error, Kind, Result};
 use crate::sys::poll;
-use crate::transport::Plan;
+use crate::transport::{Identity, Plan, Published, Terms};
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
@@ -25,18 +25,21 @@ pub fn publish(
     undo: &mut Undo<'static, Api>,
     zvol: &ZvolName,
     plan: Plan,
-    nonce: &str,
-) -> Result<Plan> {
+    terms: &Terms<'_>,
+) -> Result<Published> {
     let target = view.target()?.id;
     // Before the call: the server may answer with an error after it made the extent (truenas-api §6.2).
     let disk = disk(&view.dataset, zvol);
-    undo.push(format!("extent of {disk}"), take_back(disk, nonce));
-    let extent = extent(view, api, zvol, &plan, nonce)?;
+    undo.push(format!("extent of {disk}"), take_back(disk, terms.nonce));
+    let extent = extent(view, api, zvol, &plan, terms)?;
     let number = map(api, target, extent.id, plan.number)?;
-    Ok(Plan {
-        number,
+    Ok(Published {
         volname: volname::with_lun(zvol, number),
-        ..plan
+        identity: Identity {
+            unique: extent.naa,
+            number,
+            bytes: 0,
+        },
     })
 }
 
@@ -51,26 +54,43 @@ fn take_back(disk: String, nonce: &str) -> impl FnOnce(&mut Api) -> Result<()> +
     }
 }
 
-fn extent(view: &View, api: &mut Api, zvol: &ZvolName, plan: &Plan, nonce: &str) -> Result<Extent> {
+fn extent(view: &View, api: &mut Api, zvol: &ZvolName, plan: &Plan, terms: &Terms<'_>) -> Result<Extent> {
     let disk = disk(&view.dataset, zvol);
-    match create_extent(api, &plan.export_name, &disk, nonce) {
+    let comment = comment(terms.nonce);
+    let new = NewExtent {
+        name: &plan.export_name,
+        disk: &disk,
+        comment: &comment,
+        sectors: terms.like.map_or(Ok(Sectors::NEW), |like| view.sectors(like))?,
+        read_only: terms.read_only,
+    };
+    match create_extent(api, &new, terms.nonce) {
         Err(refused) if matches!(refused.kind, Kind::Refused | Kind::Exists) => {
             // Another call may have taken the name since we looked.
             if api.ask(iscsi::extents_of_name(&plan.export_name))?.is_empty() {
                 return Err(refused);
             }
-            create_extent(api, &zvol.distinct_extent_name(&view.dataset), &disk, nonce)
+            let name = zvol.distinct_extent_name(&view.dataset);
+            create_extent(api, &NewExtent { name: &name, ..new }, terms.nonce)
         }
         done => done,
     }
 }
 
-fn create_extent(api: &mut Api, name: &str, disk: &str, nonce: &str) -> Result<Extent> {
+fn create_extent(api: &mut Api, new: &NewExtent<'_>, nonce: &str) -> Result<Extent> {
+    when_linked(api, |api| {
+        done_or_found(api, iscsi::create_extent(new), |api| {
+            our_extent(api, new.disk, nonce)
+        })
+    })
+}
+
+/// Repeats what the server refuses because its udev has not made the zvol's link yet.
+pub fn when_linked<T>(api: &mut Api, mut attempt: impl FnMut(&mut Api) -> Result<T>) -> Result<T> {
     let link_deadline = api.deadline().at_most(LINK_WAIT);
     let mut pause = LINK_RETRY_FIRST;
     loop {
-        let request = iscsi::create_extent(name, disk, &comment(nonce));
-        match done_or_found(api, request, |api| our_extent(api, disk, nonce)) {
+        match attempt(api) {
             Err(error) if iscsi::zvol_link_missing(&error) && !link_deadline.expired() => {
                 poll::pause(pause, link_deadline)?;
                 pause = (pause * 2).min(LINK_RETRY_LAST);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::disk;
-use crate::api::iscsi::{Extent, Initiators, Mapping, Portal, Target};
+use crate::api::iscsi::{Extent, Initiators, Mapping, Portal, Sectors, Target};
 use crate::api::service::Service;
 use crate::config::Address;
 use crate::error::{Error, Kind, Result};
@@ -86,6 +86,22 @@ impl View {
         self.extents_of(zvol)
             .into_iter()
             .find_map(|extent| self.luns.get(&extent.id).copied())
+    }
+
+    /// Of the export of a zvol; where it has none, those of new volumes.
+    pub(super) fn sectors(&self, zvol: &ZvolName) -> Result<Sectors> {
+        match self.extents_of(zvol).first() {
+            None => Ok(Sectors::NEW),
+            Some(extent) => extent.sectors().ok_or_else(|| {
+                Error::new(
+                    Kind::Protocol,
+                    format!(
+                        "TrueNAS does not tell the sector size of extent '{}'",
+                        extent.name
+                    ),
+                )
+            }),
+        }
     }
 
     pub(super) fn target(&self) -> Result<&Target> {

@@ -208,6 +208,25 @@ my %FORWARDED = (
         sub { 1 },
     ],
     deactivate_volume => ['storeid scfg volname snapname cache', 'storeid scfg volname snapname', sub { 1 }],
+    clone_image => ['scfg storeid volname vmid snap', 'storeid scfg volname vmid snap'],
+    create_base => ['storeid scfg volname', 'storeid scfg volname'],
+    rename_volume => [
+        'scfg storeid volname target_vmid target_volname', 'storeid scfg volname target_vmid target_volname'
+    ],
+    volume_snapshot => ['scfg storeid volname snap', 'storeid scfg volname snap'],
+    volume_snapshot_delete => ['scfg storeid volname snap running', 'storeid scfg volname snap'],
+    volume_snapshot_rollback => ['scfg storeid volname snap', 'storeid scfg volname snap'],
+    volume_snapshot_info => [
+        'scfg storeid volname',
+        'storeid scfg volname',
+        sub ($snapshots) {
+            return { map { delete $_->{name} => $_ } @$snapshots };
+        },
+    ],
+    rename_snapshot => ['scfg storeid volname source target', 'storeid scfg volname source target'],
+    get_volume_attribute => ['scfg storeid volname attribute', 'storeid scfg volname attribute'],
+    update_volume_attribute =>
+        ['scfg storeid volname attribute value', 'storeid scfg volname attribute value'],
     volume_has_feature => [
         'scfg feature storeid volname snapname running opts',
         'feature volname snapname',
@@ -215,20 +234,11 @@ my %FORWARDED = (
     ],
 );
 
-# The rest of a volume's life.
-my @NOT_YET = qw(
-    volume_snapshot volume_snapshot_delete volume_snapshot_rollback volume_rollback_is_possible volume_snapshot_info
-    rename_snapshot clone_image create_base rename_volume
-    volume_export volume_import update_volume_attribute update_volume_notes
-);
-
 my %CONSTANT = (
     unmap_volume => sub { 1 },
     volume_snapshot_needs_fsfreeze => sub { 1 },
     volume_qemu_snapshot_method => sub { 'storage' },
     storage_can_replicate => sub { 0 },
-    volume_export_formats => sub { () },
-    volume_import_formats => sub { () },
 );
 
 # The native function, or a die that says why there is none.
@@ -267,12 +277,6 @@ sub _forward ($method, $takes, $passes, $give = undef) {
 
 _forward($_, $FORWARDED{$_}->@*) for sort keys %FORWARDED;
 _install($_, $CONSTANT{$_}) for sort keys %CONSTANT;
-for my $method (@NOT_YET) {
-    _install(
-        $method,
-        sub { die "truenasplugin: $method: not yet in version $VERSION of pve-storage-truenas\n" }
-    );
-}
 
 my $warned = 0;
 
@@ -292,6 +296,66 @@ sub free_image ($class, $storeid, $scfg, $volname, $is_base, $format = undef, @)
     my $token = _native('free_image')->($storeid, $scfg, $volname, $is_base, $format);
     return if !defined $token;
     return sub { _native('free_image', 'free_image_finish')->($storeid, $scfg, $token) };
+}
+
+# PVE shows the blockers as well as the reason.
+sub volume_rollback_is_possible ($class, $scfg, $storeid, $volname, $snap, $blockers = undef, @) {
+    my ($newer, $refusal) =
+        _native('volume_rollback_is_possible')->($storeid, $scfg, $volname, $snap);
+    push @$blockers, @$newer if $blockers;
+    die "$refusal\n" if defined $refusal;
+    return 1;
+}
+
+# As PVE before 7.2 called them.
+sub get_volume_notes ($class, $scfg, $storeid, $volname, @) {
+    return $class->get_volume_attribute($scfg, $storeid, $volname, 'notes');
+}
+
+sub update_volume_notes ($class, $scfg, $storeid, $volname, $notes, @) {
+    return $class->update_volume_attribute($scfg, $storeid, $volname, 'notes', $notes);
+}
+
+sub volume_export_formats ($class, $scfg, $storeid, $volname, $snap, $base, $with_snapshots, @) {
+    return _native('volume_export_formats', 'transfer_formats')->($base, $with_snapshots)->@*;
+}
+
+sub volume_import_formats ($class, $scfg, $storeid, $volname, $snap, $base, $with_snapshots, @) {
+    return _native('volume_import_formats', 'transfer_formats')->($base, $with_snapshots)->@*;
+}
+
+sub volume_export ($class, $scfg, $storeid, $fh, $volname, $format, $snap, $base, $with_snapshots, @) {
+    _native('volume_export', 'transfer_check')->($format, $base, $with_snapshots);
+    _native('volume_export')->($storeid, $scfg, fileno $fh, $volname, $snap);
+    return;
+}
+
+# Only the making of the volume needs PVE's lock; the data may take hours.
+sub volume_import ($class, $scfg, $storeid, $fh, $volname, $format, $snap, $base, $with_snapshots, @rest) {
+    my ($allow_rename) = @rest;
+    _native('volume_import', 'transfer_check')->($format, $base, $with_snapshots);
+    my ($size, $alloc, $fill) = map { _native('volume_import', "volume_import_$_") } qw(size alloc data);
+    my $bytes = $size->($storeid, $scfg, fileno $fh, $volname);
+    my $made = $class->_locked(
+        $storeid, $scfg,
+        sub { $alloc->($storeid, $scfg, $volname, $bytes, $allow_rename) }
+    );
+    return "$storeid:$made" if eval { $fill->($storeid, $scfg, fileno $fh, $made, $bytes); 1 };
+
+    my $error = $@;
+    eval { $class->_free($storeid, $scfg, $made); 1 }
+        or warn "the volume $storeid:$made of the failed import is still there: $@";
+    die $error;
+}
+
+sub _locked ($class, $storeid, $scfg, $code) {
+    return $class->cluster_lock_storage($storeid, $scfg->{shared}, undef, $code);
+}
+
+sub _free ($class, $storeid, $scfg, $volname) {
+    my $rest = $class->_locked($storeid, $scfg, sub { $class->free_image($storeid, $scfg, $volname, 0) });
+    $rest->() if $rest;
+    return;
 }
 
 # The default lists once per content type; whose volume it is, only the cluster's guest list knows.

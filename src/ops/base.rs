@@ -1,0 +1,123 @@
+//! create_base: a disk becomes the template that linked clones are made from.
+
+use super::alloc::write_mark;
+use super::device;
+use super::image::no_zvol;
+use super::look::{Look, ours_to_change};
+use super::rename::move_zvol;
+use super::snapshot;
+use super::{UNDER_LOCK, api, on, undone};
+use crate::api::dataset::Resource;
+use crate::api::{Api, Lane};
+use crate::config::{Config, VolumeNames, cluster};
+use crate::error::{Error, Kind, Result};
+use crate::sys::random;
+use crate::transport;
+use crate::undo::Undo;
+use crate::volume::{DeviceName, Mark, SnapName, Volname, ZvolName};
+
+/// The template's volume name. The device keeps its identity and its number.
+pub fn create_base(config: &Config, volname: &str) -> Result<String> {
+    on(config, "make a template of", volname, convert(config, volname))
+}
+
+fn convert(config: &Config, volname: &str) -> Result<String> {
+    let from = Volname::parse(volname)?.zvol;
+    let to = from.as_base().ok_or_else(|| {
+        Error::invalid(format!("'{from}' cannot become a template"))
+            .advice("only disks called vm-<vmid>-… can; a template is one already")
+    })?;
+    let transport = transport::of(config)?;
+    let mut api = api(config, Lane::Locked, UNDER_LOCK);
+    let look = Look::listing(config, transport.as_ref(), &mut api)?;
+    let row = seen(config, &look, &from, &to)?;
+    // After a call that was cut off the export may lead to either name.
+    let exported = if look.exports.names(&from) { &from } else { &to };
+    device::leave(
+        config,
+        transport.as_ref(),
+        &DeviceName::from(&from),
+        look.exports.identity(exported, row.volsize).as_ref(),
+    )?;
+    let mut undo = Undo::default();
+    build(config, &look, volname, &from, &to, row, &mut api, &mut undo)
+        .map_err(|cause| undone(undo, &api, cause))
+}
+
+/// The zvol, under its old name, or under the new one if an earlier call died before it wrote the new mark.
+fn seen<'a>(config: &Config, look: &'a Look, from: &ZvolName, to: &ZvolName) -> Result<&'a Resource> {
+    match (look.child(from).filter(|row| row.is_volume), look.child(to)) {
+        (Some(row), None) => ours_to_change(config, from, row).map(|()| row),
+        (Some(_), Some(existing)) => Err(Error::new(
+            Kind::Exists,
+            format!("'{}' already exists on the TrueNAS", existing.name),
+        )
+        .advice("free the old template first, or look at both on the TrueNAS")),
+        (None, Some(row)) if Mark::read(from, &row.user_properties).is_some() => {
+            ours_to_change(config, from, row).map(|()| row)
+        }
+        (None, _) => Err(no_zvol(&from.full(&config.dataset))),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of create_base")]
+fn build(
+    config: &Config,
+    look: &Look,
+    volname: &str,
+    from: &ZvolName,
+    to: &ZvolName,
+    row: &Resource,
+    api: &mut Api,
+    undo: &mut Undo<'static, Api>,
+) -> Result<String> {
+    let (config_back, from_back, to_back) = (config.clone(), from.clone(), to.clone());
+    // Taken back last: an export can only lead to a name that is there.
+    undo.push(
+        format!("export of {}", to.full(&config.dataset)),
+        move |api: &mut Api| {
+            let transport = transport::of(&config_back)?;
+            let look = Look::listing(&config_back, transport.as_ref(), api)?;
+            look.exports.follow(api, &to_back, &from_back)
+        },
+    );
+    move_zvol(config, from, to, row.guid, api, undo)?;
+    look.exports.follow(api, from, to)?;
+    base_snapshot(config, to, api, undo)?;
+    let exported = if look.exports.names(from) { from } else { to };
+    let own = match config.names {
+        VolumeNames::Plain => None,
+        VolumeNames::Transport => look.exports.volname_as(exported, to),
+    };
+    let own = own.unwrap_or_else(|| to.to_string());
+    let mark = Mark {
+        cluster: cluster::id_or_new()?,
+        storeid: config.storeid.clone(),
+        volname: match volname.rsplit_once('/') {
+            Some((base, _)) => format!("{base}/{own}"),
+            None => own,
+        },
+        nonce: random::uuid()?,
+    };
+    // Last: it says that the template is whole.
+    write_mark(config, to, &mark, api)?;
+    Ok(mark.volname)
+}
+
+/// An earlier call that was cut off may have made it.
+fn base_snapshot(
+    config: &Config,
+    zvol: &ZvolName,
+    api: &mut Api,
+    undo: &mut Undo<'static, Api>,
+) -> Result<()> {
+    let dataset = zvol.full(&config.dataset);
+    let full = SnapName::base().full(&dataset);
+    undo.push(format!("snapshot {full}"), move |api: &mut Api| {
+        snapshot::delete_one(&dataset, &full, api)
+    });
+    match snapshot::create(config, zvol, &SnapName::base(), api) {
+        Err(error) if error.kind == Kind::Exists => Ok(()),
+        made => made,
+    }
+}

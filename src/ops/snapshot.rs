@@ -1,0 +1,206 @@
+//! volume_snapshot, volume_snapshot_delete, volume_snapshot_info and rename_snapshot.
+
+use std::collections::HashSet;
+
+use super::dependents::{self, Dependents};
+use super::image::no_snapshot;
+use super::{LIST, SNAPSHOT, api, on};
+use crate::api::snapshot::{self as api_snapshot, Details, Named, Snapshot};
+use crate::api::{Api, Flight, Lane, done_or_found};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::sys::random;
+use crate::volume::{SnapName, Volname, ZvolName, mark};
+
+/// Returns when the server has the snapshot.
+pub fn volume_snapshot(config: &Config, volname: &str, snapname: &str) -> Result<()> {
+    let taken = take(config, volname, snapname);
+    on(config, "snapshot", &format!("{volname}@{snapname}"), taken)
+}
+
+fn take(config: &Config, volname: &str, snapname: &str) -> Result<()> {
+    let zvol = Volname::parse(volname)?.zvol;
+    let name = SnapName::parse(snapname)?;
+    create(config, &zvol, &name, &mut api(config, Lane::Work, SNAPSHOT))
+}
+
+/// One flight: the answer carries the snapshot.
+pub fn create(config: &Config, zvol: &ZvolName, name: &SnapName, api: &mut Api) -> Result<()> {
+    let dataset = zvol.full(&config.dataset);
+    let full = name.full(&dataset);
+    let nonce = random::uuid()?;
+    let request = api_snapshot::create(&dataset, name.as_str(), &mark::of_snapshot(name, &nonce));
+    let made = done_or_found(api, request, |api| {
+        let all = details(&dataset, api)?;
+        let ours = |snapshot: &&Snapshot| {
+            snapshot.name == full && mark::snapshot_nonce(name, &snapshot.user_properties) == Some(&nonce)
+        };
+        Ok(all.iter().find(ours).map(|found| Named {
+            name: found.name.clone(),
+        }))
+    });
+    match made {
+        Ok(made) if made.name == full => Ok(()),
+        Ok(made) => Err(Error::new(
+            Kind::Protocol,
+            format!("TrueNAS made '{}' instead of '{full}'", made.name),
+        )),
+        Err(error) if error.kind == Kind::Exists => Err(Error::new(
+            Kind::Exists,
+            format!("snapshot '{full}' exists already"),
+        )
+        .advice("choose another name, or remove it in TrueNAS > Datasets > Snapshots")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Oldest first; one flight.
+pub fn details(dataset: &str, api: &mut Api) -> Result<Vec<Snapshot>> {
+    let mut flight = Flight::default();
+    let details = Details::of(dataset, &mut flight);
+    details.collect(&mut api.send(flight)?)
+}
+
+/// A snapshot that is not there is no error.
+pub fn volume_snapshot_delete(config: &Config, volname: &str, snapname: &str) -> Result<()> {
+    let deleted = delete(config, volname, snapname);
+    on(
+        config,
+        "delete snapshot",
+        &format!("{volname}@{snapname}"),
+        deleted,
+    )
+}
+
+fn delete(config: &Config, volname: &str, snapname: &str) -> Result<()> {
+    let zvol = Volname::parse(volname)?.zvol;
+    let name = SnapName::parse(snapname)?;
+    let mut api = api(config, Lane::Work, SNAPSHOT);
+    let dataset = zvol.full(&config.dataset);
+    let full = name.full(&dataset);
+    match delete_one(&dataset, &full, &mut api) {
+        Err(refused) if is_about_dependents(&refused) => {
+            let dependents = Dependents::of_snapshots(&dataset, std::slice::from_ref(&full), &mut api)?;
+            let what = format!("snapshot '{full}'");
+            dependents::withdraw_exposures(config, &zvol, &what, &dependents, &mut api)?;
+            // What was in the way may have been ours, and is gone.
+            delete_one(&dataset, &full, &mut api)
+        }
+        done => done,
+    }
+}
+
+/// By version: a validation error, busy, or not empty.
+fn is_about_dependents(error: &Error) -> bool {
+    matches!(error.kind, Kind::Refused | Kind::InUse)
+}
+
+/// Deletes and reads back, two flights.
+pub fn delete_one(dataset: &str, full: &str, api: &mut Api) -> Result<()> {
+    let gone = |api: &mut Api| Ok((!exists(dataset, full, api)?).then_some(serde_json::Value::Null));
+    match done_or_found(api, api_snapshot::delete(full), gone) {
+        Err(error) if error.kind == Kind::NotFound => return Ok(()),
+        done => done?,
+    };
+    match exists(dataset, full, api)? {
+        false => Ok(()),
+        true => Err(Error::new(
+            Kind::InUse,
+            format!("TrueNAS reported success, but snapshot '{full}' is still there"),
+        )),
+    }
+}
+
+fn exists(dataset: &str, full: &str, api: &mut Api) -> Result<bool> {
+    let names = api.ask(api_snapshot::names_of(dataset))?;
+    Ok(names.iter().any(|named| named.name == full))
+}
+
+/// One row of volume_snapshot_info.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    pub name: String,
+    pub id: String,
+    pub timestamp: u64,
+    pub size: u64,
+    /// The snapshot before it; empty for the oldest.
+    pub parent: String,
+}
+
+/// The volume's own snapshots, oldest first. Those of the server's tasks are not PVE's to show.
+pub fn volume_snapshot_info(config: &Config, volname: &str) -> Result<Vec<SnapshotInfo>> {
+    on(config, "snapshots of", volname, info(config, volname))
+}
+
+fn info(config: &Config, volname: &str) -> Result<Vec<SnapshotInfo>> {
+    let zvol = Volname::parse(volname)?.zvol;
+    let all = details(&zvol.full(&config.dataset), &mut api(config, Lane::Work, LIST))?;
+    let mut rows: Vec<SnapshotInfo> = Vec::new();
+    for snapshot in &all {
+        let Some(name) = short(snapshot).filter(|name| is_ours(name, snapshot)) else {
+            continue;
+        };
+        let parent = rows.last().map(|row| row.name.clone()).unwrap_or_default();
+        rows.push(SnapshotInfo {
+            name: name.to_string(),
+            id: snapshot.guid.to_string(),
+            timestamp: snapshot.creation,
+            size: snapshot.volsize,
+            parent,
+        });
+    }
+    Ok(rows)
+}
+
+/// `None` where the name is one that PVE cannot have given.
+pub fn short(snapshot: &Snapshot) -> Option<SnapName> {
+    SnapName::parse(snapshot.name.split_once('@')?.1).ok()
+}
+
+/// Marked as ours; without a mark, made by 1.x or 2.x, or on a server that does not show marks.
+pub fn is_ours(name: &SnapName, snapshot: &Snapshot) -> bool {
+    mark::snapshot_nonce(name, &snapshot.user_properties).is_some() || name.could_be_ours()
+}
+
+pub fn rename_snapshot(config: &Config, volname: &str, from: &str, to: &str) -> Result<()> {
+    let renamed = rename(config, volname, from, to);
+    on(
+        config,
+        "rename snapshot",
+        &format!("{volname}@{from} to {to}"),
+        renamed,
+    )
+}
+
+fn rename(config: &Config, volname: &str, from: &str, to: &str) -> Result<()> {
+    let dataset = Volname::parse(volname)?.zvol.full(&config.dataset);
+    let (old, new) = (
+        SnapName::parse(from)?.full(&dataset),
+        SnapName::parse(to)?.full(&dataset),
+    );
+    let mut api = api(config, Lane::Work, SNAPSHOT);
+    let names = |api: &mut Api| -> Result<HashSet<String>> {
+        let rows = api.ask(api_snapshot::names_of(&dataset))?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
+    };
+    let before = names(&mut api)?;
+    match (before.contains(&old), before.contains(&new)) {
+        (_, true) => {
+            return Err(Error::new(
+                Kind::Exists,
+                format!("snapshot '{new}' exists already"),
+            ));
+        }
+        (false, false) => return Err(no_snapshot(&old)),
+        (true, false) => {}
+    }
+    let renamed = |api: &mut Api| Ok(names(api)?.contains(&new).then_some(serde_json::Value::Null));
+    match done_or_found(&mut api, api_snapshot::rename(&old, &new), renamed) {
+        Err(error) if error.kind == Kind::NoMethod => Err(Error::new(
+            Kind::Unsupported,
+            "this version of TrueNAS cannot rename snapshots",
+        )
+        .advice("upgrade TrueNAS to 25.10 or later")),
+        done => done.map(|_| ()),
+    }
+}
