@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::nas::Nas;
+use crate::nvmet::render;
 use crate::rules::Rule;
 use crate::service;
 
@@ -12,11 +13,28 @@ pub fn of(nas: &Nas) -> Value {
     } else {
         Vec::new()
     };
-    let nvme = nas
-        .subsystems
-        .iter()
-        .map(|nqn| json!({"nqn": nqn, "ports": [], "namespaces": []}));
-    json!({"iscsi": iscsi, "nvme": nvme.collect::<Vec<_>>()})
+    json!({"iscsi": iscsi, "nvme": subsystems(nas)})
+}
+
+fn subsystems(nas: &Nas) -> Vec<Value> {
+    let Some(target) = &nas.nvmet_target else {
+        return Vec::new();
+    };
+    let all = target.subsystems.all().map(|subsystem| {
+        let namespaces = render::visible(nas, subsystem).into_iter().map(|seen| {
+            let namespace = seen.namespace;
+            json!({
+                "nsid": seen.nsid, "uuid": namespace.device_uuid, "nguid": namespace.device_nguid,
+                "size": seen.zvol.volsize,
+            })
+        });
+        json!({
+            "nqn": subsystem.nqn(),
+            "ports": render::addresses(target, subsystem),
+            "namespaces": namespaces.collect::<Vec<_>>(),
+        })
+    });
+    all.collect()
 }
 
 fn targets(nas: &Nas) -> Vec<Value> {

@@ -16,6 +16,7 @@ use crate::jobs::Jobs;
 use crate::kernel::Kernel;
 use crate::limiter::Limiter;
 use crate::nas::Nas;
+use crate::nvmet::render;
 use crate::options::{Backend, Options};
 use crate::rng::Rng;
 use crate::roles::Roles;
@@ -132,6 +133,7 @@ impl Hub {
 
     /// The reload after a change: it may lag behind the tables (truenas-api.md §6.2, §9.7).
     pub fn write_exports(self: &Rc<Self>) {
+        render::reload(&mut self.nas());
         if self.options.exports.is_none() && self.kernel.borrow().is_none() {
             return;
         }

@@ -28,6 +28,7 @@ mod kernel;
 mod limiter;
 mod methods;
 pub mod nas;
+pub mod nvmet;
 pub mod options;
 mod params;
 mod query;

@@ -7,6 +7,7 @@ use crate::auth::{self, Answer};
 use crate::failure::Failure;
 use crate::iscsi::{extents, global, mappings, targets};
 use crate::nas::{Caller, Nas};
+use crate::nvmet;
 use crate::params as p;
 use crate::session::Session;
 use crate::shape::Field;
@@ -15,7 +16,7 @@ use crate::zfs::{clone, create, delete, holds, query, resource, resource_snapsho
 use crate::zfs::{snapshot, snapshot_create, snapshot_rename, update};
 use crate::{service, system};
 
-type NasWork = fn(&mut Nas, &Caller, &Args<'_>) -> Result<Value, Failure>;
+pub type NasWork = fn(&mut Nas, &Caller, &Args<'_>) -> Result<Value, Failure>;
 
 pub enum Work {
     /// On the connection itself.
@@ -46,7 +47,7 @@ impl Method {
         self.open.is_some_and(|since| line >= since)
     }
 
-    const fn since(mut self, line: Line) -> Self {
+    pub const fn since(mut self, line: Line) -> Self {
         self.since = line;
         self
     }
@@ -74,11 +75,11 @@ const fn method(name: &'static str, params: &'static [Field], work: Work, writes
     }
 }
 
-const fn read(name: &'static str, params: &'static [Field], work: NasWork) -> Method {
+pub const fn read(name: &'static str, params: &'static [Field], work: NasWork) -> Method {
     method(name, params, Work::Nas(work), false)
 }
 
-const fn write(name: &'static str, params: &'static [Field], work: NasWork) -> Method {
+pub const fn write(name: &'static str, params: &'static [Field], work: NasWork) -> Method {
     method(name, params, Work::Nas(work), true)
 }
 
@@ -91,7 +92,8 @@ const fn session(
 }
 
 pub fn find(name: &str) -> Option<&'static Method> {
-    METHODS.iter().find(|method| method.name == name)
+    let mut all = METHODS.iter().chain(nvmet::methods::METHODS);
+    all.find(|method| method.name == name)
 }
 
 static METHODS: &[Method] = &[

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::iscsi::Iscsi;
+use crate::nvmet::{Nvmet, render};
 use crate::options::Options;
 use crate::rng::Rng;
 use crate::roles::Roles;
@@ -29,6 +30,11 @@ pub struct Caller {
 pub struct Nas {
     pub zfs: Zfs,
     pub iscsi: Iscsi,
+    pub nvmet: Nvmet,
+    /// What the kernel's NVMe target was last told; nothing while the service is stopped.
+    pub nvmet_target: Option<Nvmet>,
+    /// The target is told once, and then only by a restart of the service (NAS-140266, truenas-api.md §6.9).
+    pub stuck_render: bool,
     pub services: Vec<Service>,
     /// Ids of API keys that were seen on an insecure transport.
     pub revoked_keys: BTreeSet<u64>,
@@ -36,13 +42,13 @@ pub struct Nas {
     pub version: Version,
     pub rng: Rng,
     pub link_delay: Duration,
-    pub subsystems: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
     zfs: Zfs,
     iscsi: Iscsi,
+    nvmet: Nvmet,
     services: Vec<Service>,
     #[serde(default)]
     revoked_keys: BTreeSet<u64>,
@@ -59,18 +65,21 @@ impl Nas {
         let mut nas = Self {
             zfs: Zfs::default(),
             iscsi: Iscsi::default(),
+            nvmet: Nvmet::default(),
+            nvmet_target: None,
+            stuck_render: options.stuck_render,
             services: Vec::new(),
             revoked_keys: BTreeSet::new(),
             rules,
             version: options.api_version.clone(),
             rng,
             link_delay: Duration::from_millis(delay),
-            subsystems: options.subsystem.clone(),
         };
         seed::furnish(&mut nas, options)?;
         if let Some(file) = options.state.as_deref().filter(|file| file.exists()) {
             nas.load(file).map_err(|e| format!("{}: {e}", file.display()))?;
         }
+        render::reload(&mut nas);
         Ok(nas)
     }
 
@@ -78,6 +87,7 @@ impl Nas {
         json!({
             "zfs": self.zfs,
             "iscsi": self.iscsi,
+            "nvmet": self.nvmet,
             "services": self.services,
             "revoked_keys": self.revoked_keys,
         })
@@ -101,6 +111,7 @@ impl Nas {
         let saved: Saved = serde_json::from_value(whole).map_err(|e| e.to_string())?;
         self.zfs = saved.zfs;
         self.iscsi = saved.iscsi;
+        self.nvmet = saved.nvmet;
         self.services = saved.services;
         self.revoked_keys = saved.revoked_keys;
         Ok(())

@@ -55,13 +55,16 @@ pub struct Options {
     /// Where the targets listen
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3260", value_parser = portal)]
     pub portal: Vec<(String, u16)>,
-    /// An NVMe subsystem; so far it only shows in the exports
+    /// An NVMe subsystem, open to all hosts on all portals
     #[arg(
         long,
         value_name = "NQN",
         default_value = "nqn.2011-06.com.truenas:uuid:6f9a2c1e-0b5d-4c7a-9e43-1d2f8b7a6c50:proxmox"
     )]
     pub subsystem: Vec<String>,
+    /// Where the subsystems listen
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4420", value_parser = portal)]
+    pub nvme_portal: Vec<(String, u16)>,
     /// Lines user:secret[:peeruser:peersecret]; the targets then want CHAP
     #[arg(long, value_name = "FILE")]
     pub chap_file: Vec<PathBuf>,
@@ -122,6 +125,9 @@ pub struct Options {
     /// Milliseconds until a change shows in the exports file
     #[arg(long, hide = true, value_name = "MS", default_value_t = 0)]
     pub reload_delay: u64,
+    /// New subsystems, namespaces and hosts stay unpublished until the service nvmet is restarted
+    #[arg(long, hide = true)]
+    pub stuck_render: bool,
     /// Milliseconds that a restart takes; the web server answers 502 meanwhile
     #[arg(long, hide = true, value_name = "MS", default_value_t = 0)]
     pub restart_time: u64,

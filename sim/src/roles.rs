@@ -21,6 +21,10 @@ const SPECIAL: &[(&str, &[&str])] = &[
     ("zfs.resource.snapshot.count", &["SNAPSHOT_READ"]),
     ("zfs.resource.snapshot.holds", &["SNAPSHOT_READ"]),
     ("zfs.resource.snapshot.destroy", &["SNAPSHOT_DELETE"]),
+    // No role is named for these (truenas-api.md §2.8).
+    ("nvmet.host.dhchap_dhgroup_choices", &["FULL_ADMIN"]),
+    ("nvmet.host.dhchap_hash_choices", &["FULL_ADMIN"]),
+    ("nvmet.port.transport_address_choices", &["FULL_ADMIN"]),
     (
         "service.control",
         &[
@@ -45,6 +49,13 @@ const PREFIXES: &[(&str, &str)] = &[
     ("iscsi.target.", "SHARING_ISCSI_TARGET"),
     ("iscsi.extent.", "SHARING_ISCSI_EXTENT"),
     ("iscsi.targetextent.", "SHARING_ISCSI_TARGETEXTENT"),
+    ("nvmet.global.", "SHARING_NVME_TARGET"),
+    ("nvmet.subsys.", "SHARING_NVME_TARGET"),
+    ("nvmet.host.", "SHARING_NVME_TARGET"),
+    ("nvmet.port.", "SHARING_NVME_TARGET"),
+    ("nvmet.namespace.", "SHARING_NVME_TARGET"),
+    ("nvmet.host_subsys.", "SHARING_NVME_TARGET"),
+    ("nvmet.port_subsys.", "SHARING_NVME_TARGET"),
     ("service.", "SERVICE"),
 ];
 

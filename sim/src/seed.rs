@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::iscsi::{Auth, Extent, Group, Initiator, Listen, Mapping, Portal, Target, extents};
 use crate::nas::Nas;
+use crate::nvmet;
 use crate::options::Options;
 use crate::service::Service;
 use crate::zfs::{Dataset, Kind, Pool, names};
@@ -28,6 +29,7 @@ pub fn furnish(nas: &mut Nas, options: &Options) -> Result<(), String> {
     for iqn in &options.target {
         target(nas, iqn, tag);
     }
+    nvmet::seed::furnish(nas, options);
     nas.services = Service::all();
     if let Some(dataset) = datasets.first() {
         preload(nas, dataset, options.preload);

@@ -7,7 +7,9 @@ use crate::args::Args;
 use crate::errno;
 use crate::failure::Failure;
 use crate::nas::{Caller, Nas};
+use crate::nvmet::render;
 use crate::query;
+use crate::versions::Line;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Service {
@@ -53,8 +55,10 @@ pub fn running(nas: &Nas, name: &str) -> bool {
 }
 
 pub fn query(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
-    let rows = nas.services.iter().map(Service::entry).collect();
-    query::answer(rows, args.at(0), args.at(1), caller.line)
+    // truenas-api.md §10
+    let known = |service: &&Service| caller.line >= Line::V25_10 || service.service != "nvmet";
+    let rows = nas.services.iter().filter(known).map(Service::entry);
+    query::answer(rows.collect(), args.at(0), args.at(1), caller.line)
 }
 
 /// The work of the job.
@@ -70,6 +74,9 @@ fn set(nas: &mut Nas, name: &str, verb: &str) -> Result<Value, Failure> {
         "RELOAD" => service.running,
         _ => true,
     };
+    if name == "nvmet" && verb != "RELOAD" {
+        render::restart(nas);
+    }
     Ok(json!(true))
 }
 

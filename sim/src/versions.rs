@@ -62,6 +62,11 @@ impl Version {
         self.line == Line::V26 && self.beta.is_some_and(|n| n <= 3)
     }
 
+    // truenas-api.md §6.10: fixed in 26.0.0-RC.1.
+    pub fn aborts_on_mixed_hosts(&self) -> bool {
+        self.line == Line::V25_10 || self.line == Line::V26 && self.beta.is_some()
+    }
+
     pub fn long(&self) -> String {
         format!("TrueNAS-{}", self.text)
     }

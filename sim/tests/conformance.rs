@@ -24,6 +24,7 @@ fn record(version: &str) {
     datasets(&mut client);
     snapshots(&mut client, version);
     iscsi(&mut client);
+    nvme(&mut client, version);
     services(&mut client);
     free(&mut client, version);
     assert!(server.traffic().len() > 100);
@@ -188,6 +189,77 @@ fn iscsi(client: &mut Client) {
     client.ok("iscsi.targetextent.delete", json!([mapping["id"], true]));
     client.ok("iscsi.extent.delete", json!([extent["id"], false, true]));
     client.ok("iscsi.target.delete", json!([target["id"], true]));
+}
+
+fn nvme(client: &mut Client, version: &str) {
+    client.ok("nvmet.global.config", json!([]));
+    client.ok("nvmet.global.update", json!([{"xport_referral": true}]));
+    if version.starts_with("27") {
+        client.ok("nvmet.global.sessions", json!([]));
+    }
+    for entity in [
+        "subsys",
+        "host",
+        "port",
+        "namespace",
+        "host_subsys",
+        "port_subsys",
+    ] {
+        client.ok(&format!("nvmet.{entity}.query"), json!([]));
+        let count = json!([[["id", "=", 1]], {"count": true}]);
+        client.ok(&format!("nvmet.{entity}.query"), count);
+    }
+    let key = client.ok("nvmet.host.generate_key", json!(["SHA-256", null]));
+    client.ok("nvmet.host.dhchap_dhgroup_choices", json!([]));
+    client.ok("nvmet.host.dhchap_hash_choices", json!([]));
+    client.ok("nvmet.port.transport_address_choices", json!(["TCP", false]));
+    let subsystem = client.ok("nvmet.subsys.create", json!([{"name": "other"}]));
+    client.ok("nvmet.subsys.update", json!([subsystem["id"], {"qid_max": 8}]));
+    let verbose = json!([subsystem["id"], {"extra": {"verbose": true}}]);
+    client.ok("nvmet.subsys.get_instance", verbose);
+    let host = json!({"hostnqn": "nqn.2014-08.org.example:node1", "dhchap_key": key});
+    let host = client.ok("nvmet.host.create", json!([host]));
+    client.ok(
+        "nvmet.host.update",
+        json!([host["id"], {"dhchap_dhgroup": "2048-BIT"}]),
+    );
+    client.ok("nvmet.host.get_instance", json!([host["id"]]));
+    let port = json!({"addr_trtype": "TCP", "addr_traddr": "127.0.0.2", "addr_trsvcid": 4420});
+    let port = client.ok("nvmet.port.create", json!([port]));
+    client.ok("nvmet.port.update", json!([port["id"], {"max_queue_size": 64}]));
+    client.ok("nvmet.port.get_instance", json!([port["id"]]));
+    nvme_links(client, &subsystem, &host, &port);
+    client.ok("nvmet.host.delete", json!([host["id"]]));
+    client.ok("nvmet.port.delete", json!([port["id"], {"force": true}]));
+    client.ok("nvmet.subsys.delete", json!([subsystem["id"], {"force": true}]));
+}
+
+fn nvme_links(client: &mut Client, subsystem: &Value, host: &Value, port: &Value) {
+    let subsys = &subsystem["id"];
+    for (end, id) in [("host", &host["id"]), ("port", &port["id"])] {
+        let own = format!("{end}_id");
+        let method = |verb: &str| format!("nvmet.{end}_subsys.{verb}");
+        let link = client.ok(&method("create"), json!([{own.clone(): id, "subsys_id": subsys}]));
+        client.ok(&method("update"), json!([link["id"], {own: id}]));
+        client.ok(&method("get_instance"), json!([link["id"]]));
+        client.ok(&method("delete"), json!([link["id"]]));
+    }
+    let path = format!("zvol/{TANK}/vm-1-disk-0");
+    let data = json!({"subsys_id": subsys, "device_type": "ZVOL", "device_path": path, "nsid": 7});
+    let namespace = client.ok("nvmet.namespace.create", json!([data]));
+    client.ok("nvmet.namespace.get_instance", json!([namespace["id"]]));
+    client.ok(
+        "nvmet.namespace.query",
+        json!([[["subsys.id", "=", subsys]], {"select": ["nsid"]}]),
+    );
+    client.ok(
+        "nvmet.namespace.update",
+        json!([namespace["id"], {"enabled": false}]),
+    );
+    client.ok(
+        "nvmet.namespace.delete",
+        json!([namespace["id"], {"remove": false}]),
+    );
 }
 
 fn services(client: &mut Client) {

@@ -9,6 +9,7 @@ use crate::args::{Args, Fields};
 use crate::errno;
 use crate::failure::{Complaint, Failure};
 use crate::nas::{Caller, Nas};
+use crate::nvmet::namespace::used_by_namespace;
 use crate::query;
 use crate::rng::Rng;
 use crate::rules::Rule;
@@ -220,6 +221,7 @@ fn disk_complaint(nas: &Nas, caller: &Caller, extent: &Extent) -> Option<(&'stat
     }
     // truenas-api.md §10: from 25.10 on
     let check = caller.line >= Line::V25_10 && nas.rules.on(Rule::ExtentInUse);
-    let user = others(nas, extent).find(|other| check && other.disk.as_deref() == Some(disk))?;
-    Some(("disk", format!("Disk currently in use by extent {}", user.name)))
+    let user = others(nas, extent).find(|other| check && other.disk.as_deref() == Some(disk));
+    let by_extent = user.map(|user| format!("Disk currently in use by extent {}", user.name));
+    Some(("disk", by_extent.or_else(|| used_by_namespace(nas, disk))?))
 }

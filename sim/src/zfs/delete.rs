@@ -10,6 +10,7 @@ use crate::errno;
 use crate::failure::Failure;
 use crate::iscsi::{extents, targets};
 use crate::nas::{Caller, Nas};
+use crate::nvmet::{namespace, render};
 use crate::rules::Rule;
 use crate::versions::Line;
 
@@ -34,7 +35,8 @@ pub fn delete(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
     Ok(json!(true))
 }
 
-/// Deletes the enabled extents on a zvol and below, without looking at sessions, and the targets that they leave empty.
+/// Deletes the enabled extents and namespaces on a zvol and below, without looking at sessions, and the targets that
+/// they leave empty.
 fn cascade(nas: &mut Nas, name: &str) {
     let at = |zvol: &str| names::and_ancestors(zvol).any(|at| at == name);
     let extents = nas
@@ -57,6 +59,8 @@ fn cascade(nas: &mut Nas, name: &str) {
             targets::remove(nas, target);
         }
     }
+    namespace::cascade(nas, at);
+    render::reload(nas);
 }
 
 pub fn destroy(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
@@ -129,7 +133,7 @@ impl Obstacles {
     }
 }
 
-/// Held open on the server: by somebody, or by the export of an extent.
+/// Held open on the server: by somebody, or by the export of an extent or a namespace.
 fn open(nas: &Nas, name: &str) -> bool {
     let exported = || {
         let extents = nas
@@ -141,7 +145,7 @@ fn open(nas: &Nas, name: &str) -> bool {
             .into_iter()
             .any(|extent| nas.iscsi.mappings.values().any(|m| m.extent == extent.id))
     };
-    nas.zfs.datasets.get(name).is_some_and(|dataset| dataset.busy) || exported()
+    nas.zfs.datasets.get(name).is_some_and(|dataset| dataset.busy) || exported() || render::holds(nas, name)
 }
 
 fn destroy_dataset(nas: &mut Nas, name: &str, recursive: bool, line: Line) -> Result<(), Failure> {
