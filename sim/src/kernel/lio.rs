@@ -190,7 +190,8 @@ fn make_store(lun: &Lun, device: &str) -> Result<(), String> {
     ] {
         run::write(&store.join("wwn").join(attribute), value)?;
     }
-    Ok(())
+    // A TrueNAS announces no ALUA unless it is one of a pair. `alua_support` of an iblock store cannot be changed.
+    run::write(&store.join("alua/default_tg_pt_gp/alua_access_type"), "0")
 }
 
 fn make_target(lun: &Lun) -> Result<(), String> {

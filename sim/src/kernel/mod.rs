@@ -1,10 +1,11 @@
-//! `--backend kernel` and `kernel-zfs`: what the API creates becomes real on this machine, through LIO.
+//! `--backend kernel` and `kernel-zfs`: what the API creates becomes real on this machine, through LIO and nvmet.
 //!
 //! Reconciles: the tables say what should be there, configfs and losetup what is. Whatever the last call changed, the
 //! same few steps bring the kernel to it, and they can be repeated.
 
 mod files;
 mod lio;
+mod nvmet;
 mod pool;
 mod run;
 mod zvols;
@@ -16,6 +17,7 @@ use zvols::{Store, Zvols};
 
 pub struct Kernel {
     zvols: Zvols,
+    nvmet: Option<nvmet::Target>,
 }
 
 impl Kernel {
@@ -29,6 +31,7 @@ impl Kernel {
         };
         Ok(Self {
             zvols: Zvols::new(store),
+            nvmet: nvmet::Target::open(),
         })
     }
 
@@ -36,14 +39,25 @@ impl Kernel {
     pub fn apply(&mut self, nas: &Nas) -> Result<(), String> {
         self.zvols.make(nas)?;
         let luns = lio::wanted(nas);
+        let namespaces = nvmet::wanted(nas);
         lio::withdraw(&luns, &self.zvols)?;
+        if let Some(target) = &mut self.nvmet {
+            target.withdraw(&namespaces)?;
+        }
         self.zvols.remove(nas)?;
         self.zvols.roll_back(nas)?;
-        lio::export(&luns, &mut self.zvols)
+        lio::export(&luns, &mut self.zvols)?;
+        match &mut self.nvmet {
+            Some(target) => target.export(&namespaces, &mut self.zvols),
+            None => Ok(()),
+        }
     }
 
     pub fn stop(&mut self) -> Result<(), String> {
         lio::withdraw(&[], &self.zvols)?;
+        if let Some(target) = &mut self.nvmet {
+            target.withdraw(&nvmet::Wanted::default())?;
+        }
         self.zvols.close()
     }
 }

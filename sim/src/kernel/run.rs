@@ -1,6 +1,7 @@
 //! Programs and configfs files, with errors that say which.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -38,6 +39,31 @@ pub fn make(folder: &Path) -> Result<(), String> {
 
 pub fn write(file: &Path, value: &str) -> Result<(), String> {
     fs::write(file, value).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// Without the newline that the kernel adds; nothing when there is no such file.
+pub fn read(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.trim_end_matches('\n').to_owned()
+}
+
+/// Writes what is not there already: some attributes refuse a write while they are in use.
+pub fn set(file: &Path, value: &str) -> Result<(), String> {
+    if read(file) == value {
+        return Ok(());
+    }
+    write(file, value)
+}
+
+pub fn link(to: &Path, at: &Path) -> Result<(), String> {
+    match symlink(to, at) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(format!("{}: {e}", at.display())),
+        _ => Ok(()),
+    }
+}
+
+pub fn unlink(link: &Path) -> Result<(), String> {
+    fs::remove_file(link).map_err(|e| format!("{}: {e}", link.display()))
 }
 
 pub fn names(folder: &Path) -> Vec<String> {
