@@ -12,6 +12,7 @@ use crate::faults::{Do, Fault, When};
 use crate::iscsi::mappings;
 use crate::jobs;
 use crate::methods::{self, Method, Work};
+use crate::nvmet::namespace;
 use crate::rpc::Request;
 use crate::rules::Rule;
 use crate::session::{Out, Session};
@@ -104,7 +105,7 @@ async fn run(session: &Rc<Session>, method: &'static Method, request: &Request) 
             tokio::time::sleep(session.hub.latency()).await;
             jobs::start(session, method, request).await
         }
-        Work::Nas(_) if method.name == "iscsi.targetextent.create" && session.hub.options.lun_race => {
+        Work::Nas(_) if session.hub.options.lun_race && RACING.contains(&method.name) => {
             race(session, request).await
         }
         Work::Nas(work) => {
@@ -118,14 +119,25 @@ async fn run(session: &Rc<Session>, method: &'static Method, request: &Request) 
     }
 }
 
+/// What is checked first and inserted later, with nothing that holds between.
+const RACING: &[&str] = &["iscsi.targetextent.create", "nvmet.namespace.create"];
+
 /// The window that the server leaves open, made wide (truenas-api.md §5.4).
 async fn race(session: &Session, request: &Request) -> Outcome {
     const WINDOW: std::time::Duration = std::time::Duration::from_millis(100);
-    let planned = mappings::plan(&session.hub.nas(), &Args(&request.params))?;
-    tokio::time::sleep(session.hub.latency().max(WINDOW)).await;
-    let row = mappings::insert(&mut session.hub.nas(), planned);
-    session.hub.write_exports();
-    Ok(row)
+    let (hub, args) = (&session.hub, Args(&request.params));
+    let window = hub.latency().max(WINDOW);
+    let outcome = if request.method.starts_with("nvmet.") {
+        let planned = namespace::plan(&hub.nas(), &args)?;
+        tokio::time::sleep(window).await;
+        namespace::insert(&mut hub.nas(), &session.caller(), planned)
+    } else {
+        let planned = mappings::plan(&hub.nas(), &args)?;
+        tokio::time::sleep(window).await;
+        Ok(mappings::insert(&mut hub.nas(), planned))
+    };
+    hub.write_exports();
+    outcome
 }
 
 /// Login, or for methods that need none the limiter (truenas-api.md §2.6).

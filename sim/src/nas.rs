@@ -33,6 +33,8 @@ pub struct Nas {
     pub nvmet: Nvmet,
     /// What the kernel's NVMe target was last told; nothing while the service is stopped.
     pub nvmet_target: Option<Nvmet>,
+    /// How often the service was started: each start begins with an empty target.
+    pub nvmet_starts: u64,
     /// The target is told once, and then only by a restart of the service (NAS-140266, truenas-api.md §6.9).
     pub stuck_render: bool,
     pub services: Vec<Service>,
@@ -67,6 +69,7 @@ impl Nas {
             iscsi: Iscsi::default(),
             nvmet: Nvmet::default(),
             nvmet_target: None,
+            nvmet_starts: 0,
             stuck_render: options.stuck_render,
             services: Vec::new(),
             revoked_keys: BTreeSet::new(),

@@ -119,7 +119,7 @@ pub struct Options {
     /// Treat plain connections from loopback as insecure too
     #[arg(long, hide = true)]
     pub insecure_transport: bool,
-    /// Check a mapping when its call arrives and insert it when the call ends
+    /// Check a mapping or a namespace when its call arrives and insert it when the call ends
     #[arg(long, hide = true)]
     pub lun_race: bool,
     /// Milliseconds until a change shows in the exports file

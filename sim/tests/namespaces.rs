@@ -104,6 +104,37 @@ fn s5_5_an_nsid_is_used_once_in_a_subsystem() {
 }
 
 #[test]
+fn s5_5_two_namespaces_at_once_can_take_the_same_zvol() {
+    for (race, distinct) in [(false, 1), (true, 2)] {
+        let race: &[&str] = if race { &["--lun-race"] } else { &[] };
+        let (_server, mut client) = started(race);
+        client.zvol("a");
+        for _ in 0..2 {
+            client.send("nvmet.namespace.create", json!([data("a")]));
+        }
+        let answers = [client.receive(), client.receive()];
+        let mut nsids: Vec<Option<i64>> = answers.iter().map(|a| a["result"]["nsid"].as_i64()).collect();
+        nsids.sort_unstable();
+        nsids.retain(Option::is_some);
+        assert_eq!((nsids.first(), nsids.len()), (Some(&Some(1)), distinct));
+    }
+}
+
+#[test]
+fn s5_5_the_database_has_the_last_word_on_an_nsid() {
+    let (_server, mut client) = started(&["--lun-race"]);
+    for name in ["a", "b"] {
+        client.zvol(name);
+        let mut wanted = data(name);
+        wanted["nsid"] = json!(5);
+        client.send("nvmet.namespace.create", json!([wanted]));
+    }
+    let answers = [client.receive(), client.receive()];
+    let refused = answers.iter().find(|answer| answer.get("error").is_some());
+    assert_eq!(refused.expect("one of two")["error"]["code"], -32001);
+}
+
+#[test]
 fn s5_5_a_missing_subsystem_is_named() {
     let (_server, mut client) = started(&[]);
     client.zvol("a");

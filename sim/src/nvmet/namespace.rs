@@ -10,6 +10,7 @@ use super::namespace_checks::{self as checks, refuse_active};
 use super::row::{self, Row};
 use super::{Complaints, Nvmet, Table};
 use crate::args::{Args, Fields};
+use crate::errno;
 use crate::failure::Failure;
 use crate::nas::{Caller, Nas};
 use crate::versions::Line;
@@ -110,7 +111,14 @@ impl Row for Namespace {
 }
 
 pub fn create(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
-    let mut made = row::merged(&Namespace::default(), args.at(0))?;
+    let planned = plan(nas, args)?;
+    insert(nas, caller, planned)
+}
+
+/// Checks a namespace. The server locks only what `insert` does, so that two calls at once for the same volume can both
+/// pass.
+pub fn plan(nas: &Nas, args: &Args<'_>) -> Result<Namespace, Failure> {
+    let made = row::merged(&Namespace::default(), args.at(0))?;
     let mut complaints = Complaints::new("nvmet_namespace_create");
     checks::subsystem(nas, made.subsys_id, &mut complaints);
     checks::all(nas, &made, &mut complaints);
@@ -121,7 +129,17 @@ pub fn create(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
         );
     }
     complaints.check()?;
+    Ok(made)
+}
+
+/// The database has a constraint on subsystem and NSID, and it is no validation error.
+pub fn insert(nas: &mut Nas, caller: &Caller, mut made: Namespace) -> Result<Value, Failure> {
     made.nsid = made.nsid.or_else(|| lowest_free(nas, made.subsys_id));
+    if checks::taken(nas, &made).is_some() {
+        let text = "(sqlite3.IntegrityError) UNIQUE constraint failed: services_nvmet_namespace.nvmet_namespace_subsys_id, \
+                    services_nvmet_namespace.nvmet_namespace_nsid";
+        return Err(Failure::call(errno::EINVAL, text));
+    }
     made.device_uuid = nas.rng.uuid();
     made.device_nguid = nas.rng.uuid();
     Ok(row::insert(nas, caller, made))

@@ -20,7 +20,7 @@ pub fn all(nas: &Nas, namespace: &Namespace, complaints: &mut Complaints) {
     complaints.maybe("device_path", used_by_extent(nas, namespace));
 }
 
-fn taken(nas: &Nas, namespace: &Namespace) -> Option<String> {
+pub fn taken(nas: &Nas, namespace: &Namespace) -> Option<String> {
     let (subsys, nsid) = (namespace.subsys_id, namespace.nsid?);
     let same = |other: &Namespace| other.subsys_id == subsys && other.nsid == Some(nsid);
     row::others::<Namespace>(nas, namespace.id)

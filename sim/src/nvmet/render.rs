@@ -27,6 +27,7 @@ pub fn reload(nas: &mut Nas) {
 /// A restart takes everything out of the target first. This is what helps against NAS-140266 (truenas-api.md §6.9).
 pub fn restart(nas: &mut Nas) {
     nas.nvmet_target = None;
+    nas.nvmet_starts += 1;
     reload(nas);
 }
 

@@ -19,6 +19,7 @@ const ROOT: &str = "/sys/kernel/config/nvmet";
 /// What the target shall have.
 #[derive(Default)]
 pub struct Wanted {
+    starts: u64,
     hosts: Vec<Host>,
     subsystems: Vec<Subsystem>,
     ports: Vec<Port>,
@@ -29,6 +30,7 @@ pub fn wanted(nas: &Nas) -> Wanted {
         return Wanted::default();
     };
     Wanted {
+        starts: nas.nvmet_starts,
         hosts: target.hosts.all().map(Host::of).collect(),
         subsystems: subsystems::wanted(nas, target),
         ports: ports::wanted(target),
@@ -41,6 +43,7 @@ pub struct Target {
     own: BTreeSet<PathBuf>,
     /// The size that the hosts were last told, by the namespace's folder: the kernel does not say it.
     sizes: BTreeMap<PathBuf, u64>,
+    starts: u64,
 }
 
 impl Target {
@@ -55,8 +58,17 @@ impl Target {
         }
     }
 
-    /// Takes away what is not wanted: links, then what they hold.
+    /// Takes away what is not wanted, and after a start of the service everything.
     pub fn withdraw(&mut self, wanted: &Wanted) -> Result<(), String> {
+        if wanted.starts != self.starts {
+            self.starts = wanted.starts;
+            self.keep(&Wanted::default())?;
+        }
+        self.keep(wanted)
+    }
+
+    /// Links go first, then what they hold.
+    fn keep(&mut self, wanted: &Wanted) -> Result<(), String> {
         for folder in self.own_in("ports") {
             if !ports::withdraw(&folder, &wanted.ports)? {
                 self.own.remove(&folder);
