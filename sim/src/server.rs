@@ -21,6 +21,7 @@ use crate::exports;
 use crate::http::{self, Route};
 use crate::hub::{Hub, Shared, locked, replace};
 use crate::nas::Nas;
+use crate::nvmet::render;
 use crate::options::Options;
 use crate::rng::Rng;
 use crate::session::Peer;
@@ -109,7 +110,10 @@ impl Server {
 
     /// Reads or changes the NAS behind the API's back, as another client or an administrator would.
     pub fn nas<T>(&self, work: impl FnOnce(&mut Nas) -> T) -> T {
-        work(&mut locked(&self.shared.nas))
+        let mut nas = locked(&self.shared.nas);
+        let done = work(&mut nas);
+        render::reload(&mut nas);
+        done
     }
 
     /// Writes to a zvol as an initiator would: the tag stands for the data of all of it.

@@ -69,12 +69,13 @@ pub fn control(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Fail
 fn set(nas: &mut Nas, name: &str, verb: &str) -> Result<Value, Failure> {
     let found = nas.services.iter_mut().find(|service| service.service == name);
     let service = found.ok_or_else(|| Failure::call(errno::EFAULT, format!("Service {name} not found")))?;
+    let ran = service.running;
     service.running = match verb {
         "STOP" => false,
         "RELOAD" => service.running,
         _ => true,
     };
-    if name == "nvmet" && verb != "RELOAD" {
+    if name == "nvmet" && (verb == "RESTART" || !ran) {
         render::restart(nas);
     }
     Ok(json!(true))
