@@ -26,6 +26,7 @@ pub struct Lun {
     number: i64,
     naa: String,
     guid: u64,
+    read_only: bool,
     chap: Option<Auth>,
 }
 
@@ -83,6 +84,7 @@ pub fn wanted(nas: &Nas) -> Vec<Lun> {
                 number: mapping.lunid,
                 naa: extent.naa.clone(),
                 guid: dataset.guid,
+                read_only: extent.ro,
                 chap: chap(nas, target),
             })
         })
@@ -176,7 +178,11 @@ pub fn export(wanted: &[Lun], zvols: &mut Zvols) -> Result<(), String> {
 fn make_store(lun: &Lun, device: &str) -> Result<(), String> {
     let store = lun.store();
     run::make(&store)?;
-    run::write(&store.join("control"), &format!("udev_path={device}"))?;
+    let read_only = u8::from(lun.read_only);
+    run::write(
+        &store.join("control"),
+        &format!("udev_path={device},readonly={read_only}"),
+    )?;
     run::write(&store.join("enable"), "1")?;
     let serial = lun
         .naa
