@@ -6,18 +6,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use truenas_sim::options::{Backend, Options};
-use truenas_sim::{Server, rules};
+use truenas_sim::{Options, Server, rules};
 
 fn main() -> ExitCode {
     let options = Options::parse();
     if options.list_rules {
         print!("{}", rules::listing());
         return ExitCode::SUCCESS;
-    }
-    if options.backend == Backend::KernelZfs {
-        eprintln!("truenas-sim: --backend kernel-zfs is not built yet");
-        return ExitCode::from(2);
     }
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,

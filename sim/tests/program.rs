@@ -98,14 +98,6 @@ fn plain_is_announced_and_the_state_saved_at_the_end() {
 }
 
 #[test]
-fn a_backend_that_is_not_built_says_so() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_truenas-sim"));
-    let output = command.args(["--backend", "kernel-zfs"]).output().expect("ran");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("not built yet"));
-}
-
-#[test]
 fn rules_are_listed_with_their_sections() {
     let output = Command::new(env!("CARGO_BIN_EXE_truenas-sim"))
         .arg("--list-rules")

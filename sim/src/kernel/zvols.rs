@@ -194,3 +194,151 @@ impl Zvols {
         self.store.close()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::rng::Rng;
+    use crate::zfs::Reverted;
+
+    /// Notes what it is told.
+    #[derive(Clone, Default)]
+    struct Notes(Rc<RefCell<Vec<String>>>);
+
+    impl Notes {
+        fn note(&self, text: String) -> Result<(), String> {
+            self.0.borrow_mut().push(text);
+            Ok(())
+        }
+
+        fn take(&self) -> Vec<String> {
+            self.0.take()
+        }
+    }
+
+    impl Store for Notes {
+        fn create(&mut self, guid: u64, size: u64, _: u64) -> Result<(), String> {
+            self.note(format!("create {guid} {size}"))
+        }
+        fn clone(&mut self, snapshot: u64, guid: u64) -> Result<(), String> {
+            self.note(format!("clone {snapshot} {guid}"))
+        }
+        fn resize(&mut self, guid: u64, size: u64) -> Result<(), String> {
+            self.note(format!("resize {guid} {size}"))
+        }
+        fn snapshot(&mut self, guid: u64, snapshot: u64) -> Result<(), String> {
+            self.note(format!("snapshot {guid} {snapshot}"))
+        }
+        fn roll_back(&mut self, guid: u64, snapshot: u64, size: u64) -> Result<(), String> {
+            self.note(format!("roll back {guid} {snapshot} {size}"))
+        }
+        fn promote(&mut self, clone: u64) -> Result<(), String> {
+            self.note(format!("promote {clone}"))
+        }
+        fn destroy(&mut self, guid: u64) -> Result<(), String> {
+            self.note(format!("destroy {guid}"))
+        }
+        fn destroy_snapshot(&mut self, snapshot: u64) -> Result<(), String> {
+            self.note(format!("destroy snapshot {snapshot}"))
+        }
+        fn device(&mut self, guid: u64) -> Result<String, String> {
+            Ok(guid.to_string())
+        }
+        fn close(&mut self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn zvol(nas: &mut Nas, name: &str, guid: u64, origin: Option<&str>) {
+        let (createtxg, origin) = (nas.zfs.next_txg(), origin.map(str::to_owned));
+        let made = Dataset {
+            kind: Kind::Volume,
+            guid,
+            createtxg,
+            volsize: 8,
+            origin,
+            ..Dataset::default()
+        };
+        nas.zfs.datasets.insert(name.into(), made);
+    }
+
+    fn snapshot(nas: &mut Nas, name: &str, guid: u64) {
+        let createtxg = nas.zfs.next_txg();
+        let made = Snapshot {
+            guid,
+            createtxg,
+            volsize: 8,
+            ..Snapshot::default()
+        };
+        nas.zfs.snapshots.insert(name.into(), made);
+    }
+
+    /// A zvol 1 with the snapshot 2, and a clone 3 of it whose name comes first.
+    fn family() -> (Nas, Zvols, Notes) {
+        let mut nas = Nas::start(&Options::default(), Rng::new(1)).unwrap();
+        zvol(&mut nas, "tank/disk", 1, None);
+        snapshot(&mut nas, "tank/disk@one", 2);
+        zvol(&mut nas, "tank/copy", 3, Some("tank/disk@one"));
+        let notes = Notes::default();
+        let zvols = Zvols::new(Box::new(notes.clone()));
+        (nas, zvols, notes)
+    }
+
+    fn settle(nas: &Nas, zvols: &mut Zvols, notes: &Notes) -> Vec<String> {
+        zvols.make(nas).unwrap();
+        zvols.remove(nas).unwrap();
+        zvols.roll_back(nas).unwrap();
+        notes.take()
+    }
+
+    #[test]
+    fn what_is_new_is_made_in_its_order_and_once() {
+        let (nas, mut zvols, notes) = family();
+        assert_eq!(
+            settle(&nas, &mut zvols, &notes),
+            ["create 1 8", "snapshot 1 2", "clone 2 3"]
+        );
+        assert!(settle(&nas, &mut zvols, &notes).is_empty());
+    }
+
+    #[test]
+    fn a_rollback_is_done_once_and_after_what_is_newer_is_gone() {
+        let (mut nas, mut zvols, notes) = family();
+        snapshot(&mut nas, "tank/disk@two", 4);
+        settle(&nas, &mut zvols, &notes);
+        nas.zfs.snapshots.remove("tank/disk@two");
+        let txg = nas.zfs.next_txg();
+        let disk = nas.zfs.datasets.get_mut("tank/disk").unwrap();
+        (disk.volsize, disk.reverted) = (4, Some(Reverted { txg, to: 2 }));
+        assert_eq!(
+            settle(&nas, &mut zvols, &notes),
+            ["destroy snapshot 4", "roll back 1 2 4"]
+        );
+        assert!(settle(&nas, &mut zvols, &notes).is_empty());
+        nas.zfs.datasets.get_mut("tank/disk").unwrap().volsize = 16;
+        assert_eq!(settle(&nas, &mut zvols, &notes), ["resize 1 16"]);
+    }
+
+    #[test]
+    fn clones_go_before_their_origin_unless_they_were_promoted() {
+        let (mut nas, mut zvols, notes) = family();
+        settle(&nas, &mut zvols, &notes);
+        nas.zfs.move_snapshot("tank/disk@one", "tank/copy@one");
+        assert_eq!(settle(&nas, &mut zvols, &notes), ["promote 3"]);
+        nas.zfs.datasets.remove("tank/disk");
+        assert_eq!(settle(&nas, &mut zvols, &notes), ["destroy 1"]);
+
+        let (mut nas, mut zvols, notes) = family();
+        settle(&nas, &mut zvols, &notes);
+        nas.zfs.datasets.retain(|name, _| name == "tank");
+        nas.zfs.snapshots.clear();
+        assert_eq!(
+            settle(&nas, &mut zvols, &notes),
+            ["destroy 3", "destroy snapshot 2", "destroy 1"]
+        );
+    }
+}
