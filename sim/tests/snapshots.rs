@@ -119,7 +119,7 @@ fn s5_2_holds_block_deletion() {
             client.ok("pool.snapshot.release", json!([snapshot]));
             client.ok("pool.snapshot.delete", json!([snapshot]));
         }
-        answer["error"]["data"]["error"] == 16
+        answer["error"]["data"]["error"] == 14
     });
 }
 

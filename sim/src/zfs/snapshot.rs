@@ -161,9 +161,10 @@ pub fn refuse(nas: &Nas, caller: &Caller, name: &str, defer: bool) -> Result<(),
                 errno::ENOTEMPTY,
             ))
         }
+        // Code of 25.10: whatever ZFS says but for clones, without a number of its own.
         Some(_) => {
-            let text = format!("Failed to delete snapshot: cannot destroy '{name}': dataset is busy");
-            Err(Failure::call(errno::EBUSY, text))
+            let text = format!("cannot destroy snapshot {name}: dataset is busy");
+            Err(Failure::call(errno::EFAULT, text))
         }
     }
 }
