@@ -30,7 +30,7 @@ rig_prepare() {
     cp -r tools "$rig_stage/"
     cp -r t/lib "$rig_stage/t/"
     mkdir "$rig_stage/rig"
-    cp -r rig/tests "$rig_stage/rig/"
+    cp -r rig/tests rig/recordings "$rig_stage/rig/"
     rig_copy_sim
 }
 

@@ -1,11 +1,16 @@
 # shellcheck shell=bash
-# Inside the guest: one NAS with real exports, one storage on it, and checks that count themselves.
+# One NAS, one storage on it, and checks that count themselves. Inside the guest the exports and the devices are real; with
+# RIG_NODE=fake all runs on any machine, over a fake node.
 
 checkout=${RIG_CHECKOUT:-/mnt/checkout}
-work=$(mktemp -d /tmp/rig-test.XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/rig-test.XXXXXX")
 iqn=iqn.2005-10.org.freenas.ctl:proxmox
 passed=0
 failed=0
+skipped=0
+# What stands before /sys, /dev, /etc and /run.
+node=
+node_options=()
 
 # check TEXT COMMAND…
 check() {
@@ -47,23 +52,29 @@ until_true() {
     done
 }
 
-# start_nas OPTION…: two portals on addresses of this guest.
+# start_nas OPTION…: two portals; in the guest they are its own addresses.
 # shellcheck disable=SC2120
 start_nas() {
     rm -f "$work/nas.out"
     echo "1-$(printf 'k%.0s' {1..64})" >"$work/key"
-    "$checkout/target/rig/bin/truenas-sim" --backend "${RIG_BACKEND:-kernel}" --kernel-folder "$work/nas" --api-key-file "$work/key" \
+    "$simulator" "${backend[@]}" --api-key-file "$work/key" \
         --portal 127.0.0.1:3260 --portal 127.0.0.2:3260 --target "$iqn" --exports "$work/exports.json" \
         --traffic "$work/traffic.jsonl" --limiter-window 1 "$@" >"$work/nas.out" 2>"$work/nas.err" &
     nas_pid=$!
-    local waited=0
-    until [ -s "$work/nas.out" ]; do
-        waited=$((waited + 1))
-        [ "$waited" -lt 600 ] && kill -0 "$nas_pid" || { cat "$work/nas.err"; return 1; }
-        sleep 0.1
-    done
+    announced "$nas_pid" "$work/nas.out" || { cat "$work/nas.err"; return 1; }
     url=$(sed 's/^listening \([^ ]*\).*/\1/' "$work/nas.out")
     fingerprint=$(sed 's/.* fingerprint //' "$work/nas.out")
+    [ -z "$node" ] || start_fake_node
+}
+
+# announced PID FILE: its first line has come.
+announced() {
+    local waited=0
+    until [ -s "$2" ]; do
+        waited=$((waited + 1))
+        [ "$waited" -lt 600 ] && kill -0 "$1" || return 1
+        sleep 0.1
+    done
 }
 
 stop_nas() {
@@ -73,19 +84,19 @@ stop_nas() {
 log_out() {
     iscsiadm -m node -T "$iqn" --logout >/dev/null 2>&1
     iscsiadm -m node -T "$iqn" -o delete >/dev/null 2>&1
-    rm -rf /run/pve-storage-truenas /dev/truenas
+    rm -rf "$node/run/pve-storage-truenas" "$node/dev/truenas"
 }
 
 # Each command has the budget of a node of its own; the budget itself is tested elsewhere.
 pvesm() {
-    rm -rf /run/pve-storage-truenas/logins
-    perl -T "$checkout/tools/pvesm" --cfg /etc/pve/storage.cfg "$@"
+    rm -rf "$node/run/pve-storage-truenas/logins"
+    perl -T "$checkout/tools/pvesm" --cfg "$node/etc/pve/storage.cfg" "${node_options[@]}" "$@"
 }
 
 # add_storage OPTION…
 add_storage() {
-    mkdir -p /etc/pve/priv/storage
-    : >/etc/pve/storage.cfg
+    mkdir -p "$node/etc/pve/priv/storage"
+    : >"$node/etc/pve/storage.cfg"
     pvesm add truenasplugin nas1 --api_host 127.0.0.1 --api_port "${url##*:}" --tn_api_user truenas_admin \
         --api_key "$(cat "$work/key")" --tn_tls_fingerprint "$fingerprint" --dataset tank/proxmox \
         --target_iqn "$iqn" --discovery_portal 127.0.0.1:3260 "$@"
@@ -96,19 +107,19 @@ alloc() {
 }
 
 sessions() {
-    find /sys/class/iscsi_session -mindepth 1 -maxdepth 1 | wc -l
+    find "$node/sys/class/iscsi_session" -mindepth 1 -maxdepth 1 | wc -l
 }
 
 device() {
-    readlink -f "/dev/truenas/nas1/$1"
+    readlink -f "$node/dev/truenas/nas1/$1"
 }
 
 size_of() {
-    blockdev --getsize64 "/dev/truenas/nas1/$1"
+    blockdev --getsize64 "$node/dev/truenas/nas1/$1"
 }
 
 links() {
-    find /dev/truenas -type l | wc -l
+    find "$node/dev/truenas" -type l | wc -l
 }
 
 # lun_of VOLID
@@ -117,46 +128,72 @@ lun_of() {
 }
 
 disks() {
-    find /sys/class/scsi_disk -mindepth 1 -maxdepth 1 | wc -l
+    find "$node/sys/class/scsi_disk" -mindepth 1 -maxdepth 1 | wc -l
 }
 
-# What the kernel itself saw: programs that were started, commands that disks got
-
-tracing=/sys/kernel/debug/tracing
-
-# traced EVENT COMMAND…: the events while the command runs go to $work/trace.
-traced() {
-    local event=$tracing/events/$1 status=0
-    shift
-    : >"$tracing/trace"
-    echo 1 >"$event/enable"
-    "$@" || status=$?
-    echo 0 >"$event/enable"
-    cat "$tracing/trace" >"$work/trace"
-    return "$status"
+# identity NAME|PATH: what a device itself answers.
+identity() {
+    scsi_id -g -u -d "$(node_path "$1")"
 }
 
-follow_and_exec() {
-    (
-        echo "$BASHPID" >"$tracing/set_event_pid"
-        exec "$@"
-    )
+# sdb or a path
+node_path() {
+    case $1 in
+    /*) echo "$1" ;;
+    *) echo "$node/dev/$1" ;;
+    esac
 }
 
-# programs_of COMMAND…: which programs it and its children start, without itself.
-programs_of() {
-    echo 1 >"$tracing/options/event-fork"
-    traced sched/sched_process_exec follow_and_exec "$@" >"$work/programs.out" 2>&1 || { cat "$work/programs.out" && return 1; }
-    : >"$tracing/set_event_pid"
-    sed -n 's/.* filename=\([^ ]*\) .*/\1/p' "$work/trace" | tail -n +2
+# The kernel's write returns when it is done.
+set_attribute() {
+    echo "$2" >"$1" || return
+    [ -z "$node" ] || udevadm sync
 }
 
-# looks_at LUN COMMAND…: how many commands other than reads, writes and flushes the disks of this LUN get while it runs.
-looks_at() {
-    local event=scsi/scsi_dispatch_cmd_start
-    echo "lun == $1 && opcode != 0x28 && opcode != 0x2a && opcode != 0x35 && opcode != 0x88 && opcode != 0x8a" \
-        >"$tracing/events/$event/filter"
-    shift
-    traced "$event" "$@" >&2
-    grep -c scsi_dispatch_cmd_start: "$work/trace"
+# The NAS, as somebody else uses it
+
+api() {
+    "$(dirname "${BASH_SOURCE[0]}")/api" "$plain" "$(cat "$work/key")" "$@"
 }
+
+# with_nas OPTION…: another NAS with the same target, which can be asked by hand.
+with_nas() {
+    start_nas --plain "$@" || exit 1
+    plain=$(sed -n 's/.* http:\/\/[^:]*:\([0-9]*\).*/\1/p' "$work/nas.out")
+}
+
+# number METHOD FILTER FIELD: a number of the first row.
+number() {
+    api "$1" "[[$2]]" | sed -n "s/.*\"$3\":\([0-9]*\).*/\1/p"
+}
+
+extent_of() {
+    number iscsi.extent.query "[\"disk\",\"=\",\"zvol/tank/proxmox/$1\"]" id
+}
+
+mapping_of() {
+    number iscsi.targetextent.query "[\"extent\",\"=\",$(extent_of "$1")]" "$2"
+}
+
+naa_of() {
+    api iscsi.extent.query "[[[\"disk\",\"=\",\"zvol/tank/proxmox/$1\"]]]" | sed 's/.*"naa":"0x\([0-9a-f]*\)".*/\1/'
+}
+
+# move_to ZVOL LUN
+move_to() {
+    local extent
+    extent=$(extent_of "$1")
+    api iscsi.targetextent.delete "[$(mapping_of "$1" id),true]" &&
+        api iscsi.targetextent.create "[{\"target\":1,\"extent\":$extent,\"lunid\":$2}]"
+}
+
+remove_elsewhere() {
+    api iscsi.extent.delete "[$(extent_of "$1"),false,true]" && api pool.dataset.delete "[\"tank/proxmox/$1\"]"
+}
+
+grow_elsewhere() {
+    api pool.dataset.update "[\"tank/proxmox/$1\",{\"volsize\":$2,\"force_size\":true}]"
+}
+
+# shellcheck source=rig/tests/on-kernel.sh
+. "$(dirname "${BASH_SOURCE[0]}")/on-${RIG_NODE:-kernel}.sh"

@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# Sourced by lib.sh: the node is this guest.
+
+simulator=$checkout/target/rig/bin/truenas-sim
+backend=(--backend "${RIG_BACKEND:-kernel}" --kernel-folder "$work/nas")
+PATH=$PATH:/lib/udev
+
+# shellcheck source=/dev/null
+node_release() {
+    . /etc/os-release && echo "$VERSION_CODENAME"
+}
+
+# What the kernel itself saw: programs that were started, commands that disks got
+
+tracing=/sys/kernel/debug/tracing
+
+# traced EVENT COMMAND…: the events while the command runs go to $work/trace.
+traced() {
+    local event=$tracing/events/$1 status=0
+    shift
+    : >"$tracing/trace"
+    echo 1 >"$event/enable"
+    "$@" || status=$?
+    echo 0 >"$event/enable"
+    cat "$tracing/trace" >"$work/trace"
+    return "$status"
+}
+
+follow_and_exec() {
+    (
+        echo "$BASHPID" >"$tracing/set_event_pid"
+        exec "$@"
+    )
+}
+
+# programs_of COMMAND…: which programs it and its children start, without itself.
+programs_of() {
+    echo 1 >"$tracing/options/event-fork"
+    traced sched/sched_process_exec follow_and_exec "$@" >"$work/programs.out" 2>&1 || { cat "$work/programs.out" && return 1; }
+    : >"$tracing/set_event_pid"
+    sed -n 's/.* filename=\([^ ]*\) .*/\1/p' "$work/trace" | tail -n +2
+}
+
+# looks_at LUN COMMAND…: how many commands other than reads, writes and flushes the disks of this LUN get while it runs.
+looks_at() {
+    local event=scsi/scsi_dispatch_cmd_start
+    echo "lun == $1 && opcode != 0x28 && opcode != 0x2a && opcode != 0x35 && opcode != 0x88 && opcode != 0x8a" \
+        >"$tracing/events/$event/filter"
+    shift
+    traced "$event" "$@" >&2
+    grep -c scsi_dispatch_cmd_start: "$work/trace"
+}
