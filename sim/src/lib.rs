@@ -19,6 +19,7 @@ mod connection;
 mod errno;
 mod exports;
 mod failure;
+pub mod fake_node;
 mod faults;
 mod http;
 mod hub;
