@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command::{self, Program};
+use super::probe::probe;
 use super::sysfs;
 use crate::config::{Address, Chap};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{file, paths, poll, resolve::resolve, socket::Socket};
+use crate::sys::{file, paths, poll, resolve::resolve};
 
 /// For a TCP connection within a storage network.
 const PORTAL_ANSWERS: Duration = Duration::from_secs(2);
@@ -135,7 +136,11 @@ pub fn log_in(
 fn living(addresses: &[SocketAddr], deadline: Deadline) -> Result<SocketAddr> {
     let nobody = Err(Error::new(Kind::Unreachable, "the portal's name has no address"));
     addresses.iter().fold(nobody, |found, address| {
-        found.or_else(|_| Socket::connect(*address, deadline.at_most(PORTAL_ANSWERS)).map(|_| *address))
+        found.or_else(|_| {
+            probe()
+                .connects(*address, deadline.at_most(PORTAL_ANSWERS))
+                .map(|()| *address)
+        })
     })
 }
 

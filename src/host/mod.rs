@@ -2,20 +2,23 @@
 
 pub mod by_id;
 mod command;
+#[cfg(feature = "fake-node")]
+mod fake;
 pub mod iscsi;
 pub mod multipath;
+mod probe;
 pub mod scsi;
 mod sysfs;
 pub mod usage;
 
 use std::fs;
 
+use self::probe::probe;
 use crate::config::Address;
 use crate::deadline::Deadline;
 use crate::error::{Kind, Result};
 use crate::sys::paths;
 use crate::sys::resolve::resolve;
-use crate::sys::socket::Socket;
 
 /// True when one of the portals takes connections.
 pub fn any_portal_answers(portals: &[Address], prefer_ipv4: bool, deadline: Deadline) -> Result<bool> {
@@ -33,7 +36,7 @@ fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Re
     let addresses = resolve(&portal.host, portal.port, prefer_ipv4, deadline)?;
     let attempts = addresses
         .into_iter()
-        .map(|address| Socket::connect(address, deadline).map(|_| ()));
+        .map(|address| probe().connects(address, deadline));
     attempts.reduce(Result::or).unwrap_or(Ok(()))
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command::{self, Program};
+use super::probe::probe;
 use super::scsi::{Disk, Naa};
 use super::{sysfs, usage};
 use crate::deadline::Deadline;
@@ -24,6 +25,10 @@ pub struct Map {
 impl Map {
     pub fn node(&self) -> PathBuf {
         paths::dev().join("mapper").join(&self.name)
+    }
+
+    pub fn has_node(&self) -> bool {
+        probe().is_block(&self.node())
     }
 
     /// Names of the SCSI disks in it.

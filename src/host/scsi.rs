@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::probe::probe;
 use super::sysfs;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{block, paths};
+use crate::sys::paths;
 
 /// An NAA identifier as lower-case hex without `0x`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,10 @@ impl Disk {
         paths::dev().join(&self.name)
     }
 
+    pub fn has_node(&self) -> bool {
+        probe().is_block(&self.node())
+    }
+
     fn attribute(&self, name: &str) -> PathBuf {
         paths::sys()
             .join("class/scsi_device")
@@ -52,9 +57,8 @@ impl Disk {
     pub fn identity(&self) -> Result<(Option<Naa>, u64)> {
         let failed =
             |cause: std::io::Error| Error::new(Kind::Host, format!("{}: {cause}", self.node().display()));
-        let device = block::open(&self.node()).map_err(failed)?;
-        let page = block::device_identification(&device).map_err(failed)?;
-        Ok((naa_in(&page), block::size(&device).map_err(failed)?))
+        let answer = probe().identify(&self.node()).map_err(failed)?;
+        Ok((naa_in(&answer.identification), answer.size))
     }
 
     /// Makes the kernel ask for the size again.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::probe::probe;
 use crate::error::{Error, Kind, Result};
 
 /// The trimmed content of an attribute; `None` when it is gone or unreadable: devices leave at any moment.
@@ -12,12 +13,14 @@ pub fn read(path: &Path) -> Option<String> {
 }
 
 pub fn write(path: &Path, value: &str) -> Result<()> {
-    fs::write(path, value).map_err(|cause| Error::new(Kind::Host, format!("{}: {cause}", path.display())))
+    probe()
+        .set(path, value)
+        .map_err(|cause| Error::new(Kind::Host, format!("{}: {cause}", path.display())))
 }
 
 /// As `write`, and a device that has left meanwhile is no error.
 pub fn write_if_there(path: &Path, value: &str) -> Result<()> {
-    match fs::write(path, value) {
+    match probe().set(path, value) {
         Err(cause) if !gone(&cause) => Err(Error::new(Kind::Host, format!("{}: {cause}", path.display()))),
         _ => Ok(()),
     }

@@ -3,6 +3,8 @@
 
 pub mod block;
 pub mod clock;
+#[cfg(feature = "fake-node")]
+pub mod fake_node;
 pub mod file;
 pub mod paths;
 pub mod poll;

@@ -22,6 +22,10 @@ impl Events {
     }
 
     fn bind() -> io::Result<Self> {
+        #[cfg(feature = "fake-node")]
+        if super::fake_node::runs() {
+            return super::fake_node::events().map(|socket| Self { socket });
+        }
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: plain socket(2) and bind(2) with a complete address; the descriptor is owned at once.
         unsafe {

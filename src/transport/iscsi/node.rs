@@ -163,7 +163,7 @@ impl<'a> Place<'a> {
     }
 
     fn disk(&self) -> Option<Disk> {
-        scsi::at(self.session.host, self.session.target, self.lun).filter(|disk| disk.node().exists())
+        scsi::at(self.session.host, self.session.target, self.lun).filter(Disk::has_node)
     }
 
     fn is_decided(&self) -> bool {
@@ -351,7 +351,7 @@ fn complete(map: Map, identity: &Identity, naa: &Naa, disks: &[Disk], deadline: 
         multipath::resize(&map, deadline)?;
     }
     let events = Events::open()?;
-    let usable = || Ok((map.size() == Some(identity.bytes) && map.node().exists()).then_some(()));
+    let usable = || Ok((map.size() == Some(identity.bytes) && map.has_node()).then_some(()));
     match events.until(deadline, usable)? {
         Some(()) => Ok(map),
         None => Err(Error::new(
