@@ -254,23 +254,21 @@ fn write_secrets(iqn: &str, portal: SocketAddr, chap: Option<&Chap>) -> Result<(
 }
 
 fn record_file(iqn: &str, portal: SocketAddr) -> Result<PathBuf> {
-    let folder = paths::iscsi_nodes().join(iqn);
     // Without a portal group tag, as we make it, the record is a file; a discovery makes folders with the tag.
     let bare = format!("{},{}", portal.ip(), portal.port());
     let tagged = format!("{bare},");
-    let name = sysfs::names(&folder)
-        .into_iter()
-        .find(|name| *name == bare || name.starts_with(&tagged))
-        .ok_or_else(|| {
-            Error::new(
-                Kind::Host,
-                format!(
-                    "iscsiadm made no node record for {portal} in {}",
-                    folder.display()
-                ),
-            )
-        })?;
-    let record = folder.join(name);
+    let ours = |name: &String| *name == bare || name.starts_with(&tagged);
+    let [newer, older] = paths::iscsi_nodes().map(|nodes| {
+        let folder = nodes.join(iqn);
+        let name = sysfs::names(&folder).into_iter().find(ours)?;
+        Some(folder.join(name))
+    });
+    let record = newer.or(older).ok_or_else(|| {
+        Error::new(
+            Kind::Host,
+            format!("iscsiadm made no node record for {portal} of '{iqn}'"),
+        )
+    })?;
     Ok(if record.is_dir() {
         record.join("default")
     } else {

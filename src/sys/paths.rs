@@ -27,9 +27,9 @@ pub fn dev() -> PathBuf {
     node_root().join("dev")
 }
 
-/// Node records of open-iscsi.
-pub fn iscsi_nodes() -> PathBuf {
-    node_root().join("etc/iscsi/nodes")
+/// Node records of open-iscsi: those of 2.1.11 (Debian 13), and those of 2.1.8 (Debian 12), which an upgrade may leave behind.
+pub fn iscsi_nodes() -> [PathBuf; 2] {
+    ["var/lib/iscsi/nodes", "etc/iscsi/nodes"].map(|folder| node_root().join(folder))
 }
 
 /// An administrator's program, from the one place where Debian has them.
