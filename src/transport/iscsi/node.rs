@@ -11,11 +11,14 @@ use crate::host::multipath::{self, Map};
 use crate::host::scsi::{self, Disk, Naa};
 use crate::host::{by_id, usage};
 use crate::logging;
+use crate::sys::poll;
 use crate::sys::uevent::Events;
 use crate::transport::Identity;
 
 /// For one LUN on all sessions; the kernel needs less than a second where the LUN is there.
 const APPEARS: Duration = Duration::from_secs(20);
+/// For a target that has been told of a LUN and still serves another volume there.
+const STRANGE: Duration = Duration::from_secs(3);
 const SCAN_AGAIN: Duration = Duration::from_secs(1);
 /// Longer than multipathd's own attempts at one path.
 const BUILD_AGAIN: Duration = Duration::from_secs(5);
@@ -143,12 +146,15 @@ struct Place<'a> {
     session: &'a Session,
     lun: u32,
     state: State,
+    strange_until: Option<Deadline>,
 }
 
 enum State {
     /// What the kernel has there, if anything, is from before.
     Unasked,
     Scanned,
+    /// A fresh scan found another disk: the target has that there now, and may for a moment.
+    Strange(Disk),
     Found(Disk),
     Failed(Error),
 }
@@ -159,6 +165,7 @@ impl<'a> Place<'a> {
             session,
             lun: identity.number,
             state: State::Unasked,
+            strange_until: None,
         }
     }
 
@@ -176,18 +183,27 @@ impl<'a> Place<'a> {
 
     /// The target may serve a new LUN a moment after the API's answer, and announces nothing.
     fn ask_again(&mut self) {
-        if matches!(self.state, State::Scanned) {
-            self.state = State::Unasked;
-        }
+        self.state = match std::mem::replace(&mut self.state, State::Unasked) {
+            State::Strange(disk) if self.strange_until.is_some_and(|end| end.expired()) => {
+                State::Failed(another(self.session, self.lun, &disk))
+            }
+            State::Scanned | State::Strange(_) | State::Unasked => State::Unasked,
+            decided => decided,
+        };
     }
 
     /// Judges the disk that is there; without one, or with one that had to go, scans.
     fn look(&mut self, identity: &Identity, naa: &Naa) -> Result<()> {
-        if self.is_decided() {
+        if self.is_decided() || matches!(self.state, State::Strange(_)) {
             return Ok(());
         }
         match self.judge(identity, naa) {
-            Ok(next) => self.state = next,
+            Ok(next) => {
+                if matches!(next, State::Strange(_)) {
+                    self.strange_until.get_or_insert(Deadline::within(STRANGE));
+                }
+                self.state = next;
+            }
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             Err(error) => self.state = State::Failed(error),
         }
@@ -203,6 +219,7 @@ impl<'a> Place<'a> {
             match judge(&disk, identity, naa) {
                 Verdict::Ours => return Ok(State::Found(disk)),
                 Verdict::OtherSize(bytes) => return Err(other_size(&disk, bytes, identity)),
+                Verdict::Stranger if matches!(self.state, State::Scanned) => return Ok(State::Strange(disk)),
                 Verdict::Stranger => evict(&disk)?,
             }
         } else if matches!(self.state, State::Scanned) {
@@ -216,6 +233,7 @@ impl<'a> Place<'a> {
         match self.state {
             State::Found(disk) => Ok(disk),
             State::Failed(error) => Err(error),
+            State::Strange(disk) => Err(another(self.session, self.lun, &disk)),
             State::Unasked | State::Scanned => Err(missing(self.session, self.lun)),
         }
     }
@@ -230,6 +248,17 @@ fn missing(session: &Session, lun: u32) -> Error {
         "TrueNAS exports a LUN only when its service runs and its zvol is unlocked: TrueNAS > Shares > Block (iSCSI); \
          on the node: iscsiadm -m session -P 3; dmesg",
     )
+}
+
+fn another(session: &Session, lun: u32, disk: &Disk) -> Error {
+    Error::new(
+        Kind::Host,
+        format!(
+            "LUN {lun} of '{}' is another volume's (/dev/{})",
+            session.iqn, disk.name
+        ),
+    )
+    .advice("run the command again; if it stays so, compare TrueNAS > Shares > Block (iSCSI) with: lsscsi -i")
 }
 
 enum Verdict {
