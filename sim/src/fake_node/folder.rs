@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// What a start of the node makes anew: memory does not survive one.
 const VOLATILE: [&str; 3] = ["sys", "dev", "fake"];
-const KEPT: [&str; 4] = ["etc", "usr", "lib", "run"];
+const KEPT: [&str; 5] = ["etc", "usr", "lib", "run", "var"];
 
 pub struct Folder {
     root: PathBuf,

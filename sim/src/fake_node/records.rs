@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use super::folder::Folder;
 
-const NODES: &str = "etc/iscsi/nodes";
+/// Where open-iscsi 2.1.11 (Debian 13) has them, in a node that has the folder, and where 2.1.8 (Debian 12) has them
+/// (recordings: login).
+const PLACES: [&str; 2] = ["var/lib/iscsi/nodes", "etc/iscsi/nodes"];
 const BEGIN: &str = "# BEGIN RECORD 2.1.8";
 const END: &str = "# END RECORD";
 
@@ -22,7 +24,7 @@ impl<'a> Record<'a> {
 
     fn path(&self) -> String {
         let (address, port) = (self.portal.ip(), self.portal.port());
-        format!("{NODES}/{}/{address},{port}", self.iqn)
+        format!("{}/{address},{port}", target(self.folder, self.iqn))
     }
 
     /// One that is there is written anew with all defaults, `node.session.scan = auto` among them (recording: login).
@@ -48,7 +50,7 @@ impl<'a> Record<'a> {
 
     fn private(&self) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
-        let folder = self.folder.at(&format!("{NODES}/{}", self.iqn))?;
+        let folder = self.folder.at(&target(self.folder, self.iqn))?;
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
     }
 
@@ -76,7 +78,7 @@ impl<'a> Record<'a> {
 
     pub fn remove(&self) -> io::Result<()> {
         self.folder.remove(&self.path())?;
-        let target = format!("{NODES}/{}", self.iqn);
+        let target = target(self.folder, self.iqn);
         if self.folder.names(&target).is_empty() {
             self.folder.remove(&target)?;
         }
@@ -84,9 +86,15 @@ impl<'a> Record<'a> {
     }
 }
 
+fn target(folder: &Folder, iqn: &str) -> String {
+    let [newer, older] = PLACES;
+    let is_newer = folder.at(newer).is_ok_and(|place| place.is_dir());
+    format!("{}/{iqn}", if is_newer { newer } else { older })
+}
+
 /// Portals of a target that have a record.
 pub fn portals(folder: &Folder, iqn: &str) -> Vec<SocketAddr> {
-    let names = folder.names(&format!("{NODES}/{iqn}"));
+    let names = folder.names(&target(folder, iqn));
     let parsed = names.iter().filter_map(|name| {
         let (address, port) = name.split_once(',')?;
         Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
