@@ -8,6 +8,7 @@ facts=$work/facts
 # called REAL NAME
 called() {
     local real
+    [ -n "$1" ] || return 1
     real=$(sed 's/[][\.*^$]/\\&/g' <<<"$1")
     echo "s|\\b$real\\b|$2|g" >>"$work/names"
 }
@@ -23,11 +24,11 @@ normalised() {
 }
 
 section() {
-    echo "== $1: $2" | tee -a "$facts"
+    echo "== $1: $2" >>"$facts"
 }
 
 say() {
-    normalised | tee -a "$facts"
+    normalised >>"$facts"
 }
 
 # fact TEXT COMMAND…: how it ended and what it printed.
@@ -82,9 +83,9 @@ show_links() {
 }
 
 show_records() {
-    (cd "$node/etc/iscsi/nodes" 2>/dev/null && find . -mindepth 1 -printf '%P %y %m\n' | sort) | say
+    (cd "$(records)" 2>/dev/null && find . -mindepth 1 -printf '%P %y %m\n' | sort) | say
     grep -rhE '^node\.(startup|session\.scan|session\.auth\.authmethod|name|tpgt|conn\[0\]\.address|conn\[0\]\.port) = ' \
-        "$node/etc/iscsi/nodes" 2>/dev/null | sort | uniq -c | sed 's/^ */    /' | say
+        "$(records)" 2>/dev/null | sort | uniq -c | sed 's/^ */    /' | say
 }
 
 show_wwids() {
@@ -104,8 +105,9 @@ watch_events() {
     sleep 0.2
 }
 
-# Which there are counts; how often and in which order is chance.
+# The monitor prints a moment after udev is done. Which there are counts; how often and in which order is chance.
 show_events() {
+    sleep 0.3
     kill "$monitor"
     wait "$monitor" 2>/dev/null
     sed -nE 's/^(KERNEL|UDEV) *\[[0-9.]+\] ([a-z]+) +.*\/([^ ]+) \(block\)$/\1 \2 \3/p' "$work/events" |
@@ -114,11 +116,6 @@ show_events() {
 
 settle() {
     udevadm settle
-}
-
-# LIO takes a new size up in its own time.
-target_follows() {
-    sleep 0.5
 }
 
 # multipath says "in use" while udev looks at the map (see rig/README.md).

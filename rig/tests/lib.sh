@@ -38,6 +38,7 @@ says() {
 }
 
 closing() {
+    [ "$skipped" = 0 ] || echo "$1: $skipped skipped: they want a real kernel"
     echo "$1: $passed passed, $failed failed"
     [ "$failed" = 0 ]
 }
@@ -110,12 +111,26 @@ sessions() {
     find "$node/sys/class/iscsi_session" -mindepth 1 -maxdepth 1 | wc -l
 }
 
+# volume NAME: its path on this node.
+volume() {
+    echo "$node/dev/truenas/nas1/$1"
+}
+
 device() {
-    readlink -f "$node/dev/truenas/nas1/$1"
+    readlink -f "$(volume "$1")"
 }
 
 size_of() {
-    blockdev --getsize64 "$node/dev/truenas/nas1/$1"
+    blockdev --getsize64 "$(volume "$1")"
+}
+
+# calls METHOD: how often the NAS was asked.
+calls() {
+    grep -c "\"method\":\"$1\"" "$work/traffic.jsonl"
+}
+
+come_back() {
+    pvesm deactivate "$1" && pvesm activate "$1"
 }
 
 links() {
@@ -142,6 +157,15 @@ node_path() {
     /*) echo "$1" ;;
     *) echo "$node/dev/$1" ;;
     esac
+}
+
+# Where open-iscsi has its node records: that of Debian 13 below /var/lib.
+records() {
+    if [ -d "$node/var/lib/iscsi/nodes" ]; then
+        echo "$node/var/lib/iscsi/nodes"
+    else
+        echo "$node/etc/iscsi/nodes"
+    fi
 }
 
 # The kernel's write returns when it is done.

@@ -25,6 +25,56 @@ end_fake_node() {
     sed 's/^/node: /' "$work/fake-node.err"
 }
 
+really() {
+    :
+}
+
+real_check() {
+    echo "skip $1"
+    skipped=$((skipped + 1))
+}
+
+# real_part TEXT FUNCTION…
+real_part() {
+    real_check "$1"
+}
+
+target_follows() {
+    udevadm sync
+}
+
+# A disk is what has a size; its file is only a name.
+is_block() {
+    blockdev --getsize64 "$(node_path "$1")"
+}
+
+cut_portal() {
+    touch "$node/fake/dead/$1:3260"
+}
+
+cut_with_reset() {
+    cut_portal 127.0.0.1 && cut_portal 127.0.0.2
+}
+
+stop_target() {
+    cut_with_reset
+}
+
+start_target() {
+    mend
+}
+
+mend() {
+    rm "$node/fake/dead/"*
+}
+
+# programs_of COMMAND…: which programs of the node it starts.
+programs_of() {
+    : >"$node/fake/started"
+    "$@" >"$work/programs.out" 2>&1 || { cat "$work/programs.out" && return 1; }
+    cat "$node/fake/started"
+}
+
 # Its facts are those of the oldest release that is supported.
 node_release() {
     echo bookworm

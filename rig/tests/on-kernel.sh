@@ -10,6 +10,61 @@ node_release() {
     . /etc/os-release && echo "$VERSION_CODENAME"
 }
 
+# What a fake node cannot show: content of disks, processes that use them, networks to cut.
+really() {
+    "$@"
+}
+
+real_check() {
+    check "$@"
+}
+
+real_part() {
+    shift
+    "$@"
+}
+
+# LIO takes a new size up in its own time.
+target_follows() {
+    sleep 0.5
+}
+
+is_block() {
+    [ -b "$(node_path "$1")" ]
+}
+
+# cut_portal ADDRESS: packets to it get lost.
+cut_portal() {
+    nft add table inet cut &&
+        nft add chain inet cut out '{ type filter hook output priority 0; }' &&
+        nft add rule inet cut out ip daddr "$1" tcp dport 3260 drop &&
+        nft add rule inet cut out ip saddr "$1" tcp sport 3260 drop
+}
+
+# Every packet between node and target is answered with a reset.
+cut_with_reset() {
+    nft -f - <<'END'
+table inet cut {
+    chain out {
+        type filter hook output priority 0;
+        tcp dport 3260 reject with tcp reset
+    }
+}
+END
+}
+
+stop_target() {
+    echo 0 >"/sys/kernel/config/target/iscsi/$iqn/tpgt_1/enable"
+}
+
+start_target() {
+    echo 1 >"/sys/kernel/config/target/iscsi/$iqn/tpgt_1/enable"
+}
+
+mend() {
+    nft delete table inet cut
+}
+
 # What the kernel itself saw: programs that were started, commands that disks got
 
 tracing=/sys/kernel/debug/tracing

@@ -11,7 +11,6 @@ use crate::host::multipath::{self, Map};
 use crate::host::scsi::{self, Disk, Naa};
 use crate::host::{by_id, usage};
 use crate::logging;
-use crate::sys::poll;
 use crate::sys::uevent::Events;
 use crate::transport::Identity;
 
