@@ -1,5 +1,6 @@
 use v5.36;
 
+use File::Path qw(make_path);
 use Test::More;
 
 use lib 't/lib';
@@ -11,6 +12,9 @@ use PVE::Storage;
 # The table of tests on devices is in rig/tests, which tools/rig-test --fake runs over the fake node; here is what one process
 # sees through the plugin's own methods.
 my $class = 'PVE::Storage::Custom::TrueNASPlugin';
+
+# As Debian 13 has it; the tests in rig/tests run over a node as Debian 12 is.
+make_path(node_folder() . '/var/lib/iscsi/nodes');
 my $sim = TestSim->start();
 my $node = TestFakeNode->start($sim);
 my $section = $sim->section(discovery_portal => '127.0.0.1:3260');
@@ -38,6 +42,8 @@ is $node->ask('lib/udev/scsi_id', '-g', '-u', link_of('vm-100-disk-0')), "3$wwn"
     'and the disk itself says so';
 
 is scalar(grep { / --login$/ } $node->started()), 1, 'one login was needed';
+my ($record) = $node->names("var/lib/iscsi/nodes/$section->{target_iqn}");
+is $record, '127.0.0.1,3260', 'with a record where open-iscsi has them';
 $sim->calls();
 ok activate($first), 'once more';
 is_deeply [$node->started()], [], 'starts no program';

@@ -17,12 +17,15 @@ start_fake_node() {
     "$target/debug/fake-node" "$node" "$work/exports.json" >"$work/fake-node.out" 2>"$work/fake-node.err" &
     fake_node_pid=$!
     announced "$fake_node_pid" "$work/fake-node.out" || { cat "$work/fake-node.err"; return 1; }
-    trap end_fake_node EXIT
+    cat "$work/fake-node.out"
+    trap leave_no_trace EXIT
 }
 
-end_fake_node() {
-    kill "$fake_node_pid"
+# This machine goes on after the test.
+leave_no_trace() {
+    kill "$fake_node_pid" "$nas_pid" 2>/dev/null
     sed 's/^/node: /' "$work/fake-node.err"
+    rm -rf "$work"
 }
 
 really() {

@@ -47,12 +47,14 @@ pub fn serve(root: &Path, exports: &Path, binary: &Path) -> io::Result<()> {
         writeln!(stdout, "node: fake {}", node.folder.root().display())?;
         stdout.flush()?;
         let shared = Shared(Rc::new(RefCell::new(node)));
-        tokio::select! {
+        let ended = tokio::select! {
             ended = accept(&shared, listener) => ended,
             () = keep_time(&shared) => Ok(()),
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
-        }
+        };
+        // From here on the folder has files, but no devices.
+        ended.and(shared.now().folder.remove(SOCKET))
     })
 }
 
