@@ -118,7 +118,7 @@ fn duties_stay_where_they_belong() {
         ("unsafe ", &["ffi", "sys"]),
         ("Socket::connect(", &["rpc", "host", "sys"]),
         ("Command::new(", &["host"]),
-        ("fake_node", &["host", "sys"]),
+        ("fake_node::", &["host", "sys"]),
         ("lunid", &["api", "transport"]),
         ("vmid", &["ffi", "ops", "volume"]),
         ("WebSocket", &["rpc"]),
