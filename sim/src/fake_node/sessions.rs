@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::attributes::DEAD;
 use super::node::{Node, Task};
 
-/// iscsid tries again after `node.session.timeo.replacement_timeout`'s first pause; about a second in the rig.
+/// iscsid tries again in its own time: not at once, and nobody is told (recording: lost).
 const RESTORED: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
