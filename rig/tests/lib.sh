@@ -211,6 +211,10 @@ move_to() {
         api iscsi.targetextent.create "[{\"target\":1,\"extent\":$extent,\"lunid\":$2}]"
 }
 
+unmap_elsewhere() {
+    api iscsi.targetextent.delete "[$(mapping_of "$1" id),true]"
+}
+
 remove_elsewhere() {
     api iscsi.extent.delete "[$(extent_of "$1"),false,true]" && api pool.dataset.delete "[\"tank/proxmox/$1\"]"
 }
