@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Request;
-use crate::error::{Error, Kind};
 use crate::rpc::Call;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -252,12 +251,4 @@ pub fn create_mapping(target: u64, extent: u64, lunid: u32) -> Request<Mapping> 
 
 pub fn delete_mapping(id: u64) -> Request<Value> {
     Request::of(Call::mutation("iscsi.targetextent.delete", json!([id, true])))
-}
-
-/// The server checks `/dev/zvol/…`, which its udev makes a moment after the zvol (truenas-api §6.1). Only these
-/// validation texts tell this apart from other refusals.
-pub fn zvol_link_missing(error: &Error) -> bool {
-    matches!(error.kind, Kind::Refused | Kind::NotFound)
-        && error.cause.contains("/dev/zvol/")
-        && (error.cause.contains("does not exist") || error.cause.contains("must be a block device"))
 }

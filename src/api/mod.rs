@@ -2,6 +2,7 @@
 
 pub mod dataset;
 pub mod iscsi;
+pub mod nvmet;
 pub mod service;
 pub mod snapshot;
 pub mod system;
@@ -148,7 +149,7 @@ impl Api {
         }
     }
 
-    /// Lets a read go out with the next flight: it must not depend on that, nor that on it.
+    /// Lets a call go out with the next flight: it must not depend on that, nor that on it.
     pub fn with_next<T>(&mut self, request: Request<T>) -> Coming<T> {
         let before = self.arrived.received.len();
         let ticket = self.waiting.add(request);

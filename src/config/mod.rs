@@ -68,10 +68,36 @@ pub enum VolumeNames {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
     Iscsi(Iscsi),
-    NvmeTcp {
-        subsystem_nqn: String,
-        portals: Vec<Address>,
-    },
+    NvmeTcp(Nvme),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nvme {
+    pub subsystem_nqn: String,
+    pub portals: Vec<Address>,
+    /// `None` for what the node has in /etc/nvme/hostnqn.
+    pub hostnqn: Option<String>,
+    pub dhchap: Option<Dhchap>,
+    /// Of a subsystem that we make; an existing one stays as it is.
+    pub allow_any_host: bool,
+    pub queues: Option<u32>,
+    pub timeouts: NvmeTimeouts,
+}
+
+/// Seconds; `None` for the kernel's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NvmeTimeouts {
+    /// -1 for never.
+    pub ctrl_loss: Option<i32>,
+    pub reconnect_delay: Option<u32>,
+    pub keep_alive: Option<u32>,
+}
+
+/// How the node proves itself to the controller, and the other way round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dhchap {
+    pub host: Secret,
+    pub controller: Option<Secret>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,12 +289,7 @@ fn volume_names(fields: &Fields<'_>) -> Result<VolumeNames> {
 fn transport(fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Transport> {
     match fields.text("transport_mode") {
         None | Some("iscsi") => iscsi(fields, secrets).map(Transport::Iscsi),
-        Some("nvme-tcp") => Ok(Transport::NvmeTcp {
-            subsystem_nqn: fields
-                .required("subsystem_nqn", "the NQN of the NVMe subsystem")?
-                .to_owned(),
-            portals: portals(fields, 4420)?,
-        }),
+        Some("nvme-tcp") => nvme(fields, secrets).map(Transport::NvmeTcp),
         Some(other) => Err(Error::invalid(format!(
             "transport_mode: '{other}' is neither iscsi nor nvme-tcp"
         ))
@@ -294,6 +315,41 @@ fn iscsi(fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Iscsi> {
             .map(|_| fields.flag("use_multipath", false))
             .transpose()?,
     })
+}
+
+fn nvme(fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Nvme> {
+    let subsystem_nqn = fields.required("subsystem_nqn", "the NQN of the NVMe subsystem")?;
+    let hostnqn = fields.text("hostnqn");
+    for (key, name) in [("subsystem_nqn", Some(subsystem_nqn)), ("hostnqn", hostnqn)] {
+        name.map_or(Ok(()), |name| must_be_nqn(key, name))?;
+    }
+    let dhchap = secrets.nvme_dhchap_secret.clone().map(|host| Dhchap {
+        host,
+        controller: secrets.nvme_dhchap_ctrl_secret.clone(),
+    });
+    Ok(Nvme {
+        subsystem_nqn: subsystem_nqn.to_owned(),
+        portals: portals(fields, 4420)?,
+        hostnqn: hostnqn.map(str::to_owned),
+        dhchap,
+        allow_any_host: fields.flag("tn_nvme_allow_any_host", false)?,
+        queues: fields.number("tn_nr_io_queues")?,
+        timeouts: NvmeTimeouts {
+            ctrl_loss: fields.number("tn_nvme_ctrl_loss_tmo")?,
+            reconnect_delay: fields.number("tn_nvme_reconnect_delay")?,
+            keep_alive: fields.number("tn_nvme_keep_alive_tmo")?,
+        },
+    })
+}
+
+/// Any legal name; the kernel judges the rest. A comma would begin another option of the kernel's.
+fn must_be_nqn(key: &str, name: &str) -> Result<()> {
+    let legal = name.starts_with("nqn.") && (11..=223).contains(&name.len());
+    if legal && name.chars().all(|c| c.is_ascii_graphic() && c != ',') {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{key}: '{name}' is not an NQN"))
+        .advice("give the full name, like nqn.2011-06.com.truenas:uuid:…:proxmox"))
 }
 
 /// As 1.x: only when both are set.

@@ -11,9 +11,20 @@ use crate::sys::uevent::Events;
 
 /// The link to a disk by its identity, waited for until udev has made it and it leads to one of `disks`.
 pub fn of_disk(naa: &Naa, disks: &[&str], deadline: Deadline) -> Result<PathBuf> {
-    let link = paths::dev()
-        .join("disk/by-id")
-        .join(format!("wwn-0x{}", naa.hex()));
+    of_name(&format!("wwn-0x{}", naa.hex()), disks, deadline)
+}
+
+/// As `of_disk`, for an NVMe namespace.
+pub fn of_namespace(uuid: &str, head: &str, deadline: Deadline) -> Result<PathBuf> {
+    of_name(
+        &format!("nvme-uuid.{}", uuid.to_ascii_lowercase()),
+        &[head],
+        deadline,
+    )
+}
+
+fn of_name(name: &str, disks: &[&str], deadline: Deadline) -> Result<PathBuf> {
+    let link = paths::dev().join("disk/by-id").join(name);
     let events = Events::open()?;
     let leads = || {
         let device = fs::canonicalize(&link).ok();

@@ -15,6 +15,7 @@ pub enum Program {
     Iscsiadm,
     Multipath,
     Multipathd,
+    Modprobe,
 }
 
 impl Program {
@@ -23,6 +24,7 @@ impl Program {
             Self::Iscsiadm => "iscsiadm",
             Self::Multipath => "multipath",
             Self::Multipathd => "multipathd",
+            Self::Modprobe => "modprobe",
         }
     }
 
@@ -30,6 +32,7 @@ impl Program {
         match self {
             Self::Iscsiadm => "open-iscsi",
             Self::Multipath | Self::Multipathd => "multipath-tools",
+            Self::Modprobe => "kmod",
         }
     }
 }

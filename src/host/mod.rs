@@ -6,17 +6,19 @@ mod command;
 mod fake;
 pub mod iscsi;
 pub mod multipath;
+pub mod nvme;
 mod probe;
 pub mod scsi;
 mod sysfs;
 pub mod usage;
 
 use std::fs;
+use std::net::SocketAddr;
 
 use self::probe::probe;
 use crate::config::Address;
 use crate::deadline::Deadline;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::paths;
 use crate::sys::resolve::resolve;
 
@@ -38,6 +40,14 @@ fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Re
         .into_iter()
         .map(|address| probe().connects(address, deadline));
     attempts.reduce(Result::or).unwrap_or(Ok(()))
+}
+
+/// The first address that takes connections; the error of the last where none does.
+pub fn first_that_answers(addresses: &[SocketAddr], deadline: Deadline) -> Result<SocketAddr> {
+    let nobody = Err(Error::new(Kind::Unreachable, "the portal's name has no address"));
+    addresses.iter().fold(nobody, |found, address| {
+        found.or_else(|_| probe().connects(*address, deadline).map(|()| *address))
+    })
 }
 
 /// This node's iSCSI name; `None` where open-iscsi is not installed.

@@ -68,6 +68,7 @@ fn ask(
     api: &mut Api,
 ) -> Result<Identity> {
     let look = Look::listing(config, transport, api)?;
+    transport.admit(api)?;
     let full = zvol.full(&config.dataset);
     let row = look
         .child(zvol)

@@ -72,9 +72,7 @@ fn alloc(config: &Config, order: &Order) -> Result<String> {
     let look = Look::inspection(config, transport.as_ref(), &mut api)?;
     ready(config, &look, order)?;
     let zvol = choose(&look, order)?;
-    if look.exports.lacks_anchor() {
-        anchor::drop_one(config, transport.as_ref(), &look, &mut api)?;
-    }
+    let look = anchor::prepare(config, transport.as_ref(), look, &mut api)?;
     let mut undo = Undo::default();
     build(
         config,

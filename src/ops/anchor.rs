@@ -15,8 +15,23 @@ use crate::volume::{Mark, ZvolName};
 
 const SIZE: u64 = 1 << 30;
 
+/// The look once more, after what every export needs was made.
+pub fn prepare(config: &Config, transport: &dyn Transport, look: Look, api: &mut Api) -> Result<Look> {
+    let look = match look.exports.lacks_site() {
+        true => {
+            look.exports.make_site(api)?;
+            Look::inspection(config, transport, api)?
+        }
+        false => look,
+    };
+    if look.exports.lacks_anchor() {
+        drop_one(config, transport, &look, api)?;
+    }
+    Ok(look)
+}
+
 /// Makes what is missing of it: zvol, export or both. The zvol stays when the export fails; it is used next time.
-pub fn drop_one(config: &Config, transport: &dyn Transport, look: &Look, api: &mut Api) -> Result<()> {
+fn drop_one(config: &Config, transport: &dyn Transport, look: &Look, api: &mut Api) -> Result<()> {
     let weight =
         ZvolName::parse(WEIGHT).ok_or_else(|| Error::new(Kind::Internal, "the weight volume has no name"))?;
     let result = make(config, transport, look, api, &weight);

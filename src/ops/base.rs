@@ -8,13 +8,14 @@ use super::rename::move_zvol;
 use super::snapshot;
 use super::{UNDER_LOCK, api, on, undone};
 use crate::api::dataset::Resource;
-use crate::api::{Api, Lane};
+use crate::api::snapshot::{self as api_snapshot, Named};
+use crate::api::{Api, Coming, Lane};
 use crate::config::{Config, VolumeNames, cluster};
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
 use crate::transport;
 use crate::undo::Undo;
-use crate::volume::{DeviceName, Mark, SnapName, Volname, ZvolName};
+use crate::volume::{DeviceName, Mark, SnapName, Volname, ZvolName, mark};
 
 /// The template's volume name. The device keeps its identity and its number.
 pub fn create_base(config: &Config, volname: &str) -> Result<String> {
@@ -81,9 +82,17 @@ fn build(
             look.exports.follow(api, &to_back, &from_back)
         },
     );
+    look.exports.release(api, from)?;
     move_zvol(config, from, to, row.guid, api, undo)?;
+    // The snapshot is of the zvol alone: it need not wait for the export.
+    let snapshot = base_snapshot(config, to, api, undo)?;
     look.exports.follow(api, from, to)?;
-    base_snapshot(config, to, api, undo)?;
+    match api.came(snapshot) {
+        Err(lost) if lost.kind == Kind::LostAnswer => {
+            unless_there(snapshot::create(config, to, &SnapName::base(), api))?
+        }
+        made => unless_there(made.map(|_| ()))?,
+    }
     let exported = if look.exports.names(from) { from } else { to };
     let own = match config.names {
         VolumeNames::Plain => None,
@@ -104,19 +113,30 @@ fn build(
     Ok(mark.volname)
 }
 
-/// An earlier call that was cut off may have made it.
+/// Goes out with the next flight.
 fn base_snapshot(
     config: &Config,
     zvol: &ZvolName,
     api: &mut Api,
     undo: &mut Undo<'static, Api>,
-) -> Result<()> {
+) -> Result<Coming<Named>> {
     let dataset = zvol.full(&config.dataset);
-    let full = SnapName::base().full(&dataset);
+    let name = SnapName::base();
+    let request = api_snapshot::create(
+        &dataset,
+        name.as_str(),
+        &mark::of_snapshot(&name, &random::uuid()?),
+    );
+    let full = name.full(&dataset);
     undo.push(format!("snapshot {full}"), move |api: &mut Api| {
         snapshot::delete_one(&dataset, &full, api)
     });
-    match snapshot::create(config, zvol, &SnapName::base(), api) {
+    Ok(api.with_next(request))
+}
+
+/// An earlier call that was cut off may have made it.
+fn unless_there(made: Result<()>) -> Result<()> {
+    match made {
         Err(error) if error.kind == Kind::Exists => Ok(()),
         made => made,
     }

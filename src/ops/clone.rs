@@ -61,9 +61,7 @@ fn clone(config: &Config, volname: &str, vmid: &str, snapname: Option<&str>) -> 
     problems.extend(space::for_thin(config, &look, original.volsize).err());
     together(problems)?;
     let zvol = next_name(&look, vmid)?;
-    if look.exports.lacks_anchor() {
-        anchor::drop_one(config, transport.as_ref(), &look, &mut api)?;
-    }
+    let look = anchor::prepare(config, transport.as_ref(), look, &mut api)?;
     let mut undo = Undo::default();
     build(
         config,

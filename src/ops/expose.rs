@@ -63,6 +63,7 @@ pub fn expose(
     let exposure = Exposure::of(config, zvol, snapshot)?;
     lease::hold(&config.storeid, &exposure.device)?;
     let look = Look::inspection(config, transport, api)?;
+    transport.admit(api)?;
     let origin = snapshot.full(&zvol.full(&config.dataset));
     if look.child(zvol).is_none() {
         return Err(super::image::no_zvol(&zvol.full(&config.dataset)));
@@ -71,7 +72,7 @@ pub fn expose(
         if row.origin.as_deref() == Some(origin.as_str())
             && let Some(identity) = look.exports.identity(&exposure.clone, row.volsize)
         {
-            return Ok(identity);
+            return Ok(identity.to_be_read());
         }
         // An earlier call was cut off between the two, or the snapshot was made anew under its name.
         withdraw(config, &exposure, api)?;
@@ -120,7 +121,7 @@ fn make(
     let rows = api.came(row)?;
     let made = rows.into_iter().find(|row| row.name == full);
     let made = made.ok_or_else(|| super::image::no_zvol(&full))?;
-    Ok(published.identity.of_size(made.volsize))
+    Ok(published.identity.of_size(made.volsize).to_be_read())
 }
 
 /// Takes it away from this node, where it is this node's, and from the NAS. Refused while somebody reads it here.

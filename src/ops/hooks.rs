@@ -55,9 +55,7 @@ fn add(config: &Config, stored: &mut Stored, others: &[OtherStorage]) -> Result<
     together(look.exports.problems())?;
     look.exports.doubts().into_iter().for_each(logging::warn);
     warn_of_foreign_marks(config, &look)?;
-    if look.exports.lacks_anchor() {
-        anchor::drop_one(config, transport.as_ref(), &look, &mut api)?;
-    }
+    anchor::prepare(config, transport.as_ref(), look, &mut api)?;
     learn_user(config, stored, &mut api)
 }
 

@@ -6,6 +6,7 @@ pub mod clock;
 #[cfg(feature = "fake-node")]
 pub mod fake_node;
 pub mod file;
+pub mod nvme;
 pub mod paths;
 pub mod poll;
 pub mod process;

@@ -37,6 +37,11 @@ pub fn program(name: &str) -> PathBuf {
     node_root().join("usr/sbin").join(name)
 }
 
+/// Where the node's NVMe names are.
+pub fn nvme_folder() -> PathBuf {
+    node_root().join("etc/nvme")
+}
+
 /// Written by open-iscsi's package.
 pub fn initiator_name_file() -> PathBuf {
     node_root().join("etc/iscsi/initiatorname.iscsi")

@@ -3,7 +3,9 @@
 mod iscsi;
 pub mod lease;
 pub mod link;
+mod linked;
 pub mod memory;
+mod nvme;
 
 use std::path::PathBuf;
 
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Answers, Api, Flight, Request};
 use crate::config::{self, Config};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::undo::Undo;
 use crate::volume::ZvolName;
 
@@ -20,11 +22,7 @@ use crate::volume::ZvolName;
 pub fn of(config: &Config) -> Result<Box<dyn Transport>> {
     match &config.transport {
         config::Transport::Iscsi(iscsi) => Ok(Box::new(iscsi::Iscsi::new(config, iscsi))),
-        config::Transport::NvmeTcp { .. } => Err(Error::new(
-            Kind::Unsupported,
-            "transport_mode nvme-tcp is not implemented yet in this version",
-        )
-        .advice("use transport_mode iscsi")),
+        config::Transport::NvmeTcp(settings) => Ok(Box::new(nvme::Nvme::new(config, settings))),
     }
 }
 
@@ -40,6 +38,11 @@ pub trait Transport {
 
     /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;
+
+    /// Lets this node in, where the NAS knows its nodes by name.
+    fn admit(&self, _api: &mut Api) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes the device of an exported zvol appear on this node and proves that it is the one. The path is stable
     /// as long as the device is there.
@@ -61,12 +64,22 @@ pub struct Identity {
     unique: String,
     number: u32,
     bytes: u64,
+    #[serde(default)]
+    read_only: bool,
 }
 
 impl Identity {
     /// The same volume after it has grown.
     pub fn of_size(self, bytes: u64) -> Self {
         Self { bytes, ..self }
+    }
+
+    /// Nobody may write to it.
+    pub fn to_be_read(self) -> Self {
+        Self {
+            read_only: true,
+            ..self
+        }
     }
 
     /// Whatever its size is and wherever it is found.
@@ -121,6 +134,11 @@ pub trait Exports {
         terms: &Terms<'_>,
     ) -> Result<Published>;
 
+    /// Prepares the export of a zvol for a new name of it; `follow` gives it back to the nodes.
+    fn release(&self, _api: &mut Api, _zvol: &ZvolName) -> Result<()> {
+        Ok(())
+    }
+
     /// Lets the export of a zvol lead to it under its new name; identity and number stay.
     fn follow(&self, api: &mut Api, zvol: &ZvolName, renamed: &ZvolName) -> Result<()>;
 
@@ -129,6 +147,16 @@ pub trait Exports {
 
     /// Removes every export of the zvol that this look saw.
     fn unpublish(&self, api: &mut Api, zvol: &ZvolName) -> Result<()>;
+
+    /// What all exports of this storage belong to is missing, or a part of it, and can be made.
+    fn lacks_site(&self) -> bool {
+        false
+    }
+
+    /// Makes what `lacks_site` misses; another look is needed afterwards.
+    fn make_site(&self, _api: &mut Api) -> Result<()> {
+        Ok(())
+    }
 
     /// The export that keeps the target alive when the last disk goes is missing.
     fn lacks_anchor(&self) -> bool;

@@ -68,6 +68,11 @@ pub fn with_lun(zvol: &ZvolName, lun: u32) -> String {
     format!("vol-{zvol}-lun{lun}")
 }
 
+/// `vol-vm-100-disk-0-ns6b165acc-…`
+pub fn with_uuid(zvol: &ZvolName, uuid: &str) -> String {
+    format!("vol-{zvol}-ns{uuid}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

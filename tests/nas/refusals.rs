@@ -58,9 +58,9 @@ fn wrong_settings_are_named_and_nothing_is_made() {
         (
             &[
                 ("transport_mode", "nvme-tcp"),
-                ("subsystem_nqn", "nqn.2011-06.com.truenas:x"),
+                ("subsystem_nqn", "iqn.2011-06.com.truenas:x"),
             ],
-            "not implemented yet",
+            "'iqn.2011-06.com.truenas:x' is not an NQN",
         ),
     ] {
         let error = alloc_with(&nas, changes).to_string();

@@ -71,6 +71,7 @@ impl Exports for View {
             unique: extent.naa.clone(),
             number,
             bytes,
+            read_only: false,
         })
     }
 

@@ -1,11 +1,11 @@
 //! Exports of a zvol that has changed behind them: its name or its size.
 
 use super::disk;
-use super::publish::when_linked;
 use super::view::View;
 use crate::api::iscsi::{self, Extent};
 use crate::api::{Api, done_or_found};
 use crate::error::{Error, Kind, Result};
+use crate::transport::linked::when_linked;
 use crate::volume::ZvolName;
 
 /// The extents that lead to `zvol` lead to `renamed` afterwards. Repeating it does no harm.

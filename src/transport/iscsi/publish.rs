@@ -1,21 +1,15 @@
 //! Making and removing extents and their mappings; every step can be taken back and repeated.
 
-use std::time::Duration;
-
 use super::disk;
 use super::view::{View, choose_lun};
 use crate::api::iscsi::{self as iscsi, Extent, Mapping, NewExtent, Sectors};
 use crate::api::{Api, Flight, done_or_found};
 use crate::error::{Error, Kind, Result};
-use crate::sys::poll;
+use crate::transport::linked::when_linked;
 use crate::transport::{Identity, Plan, Published, Terms};
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
-/// The server's udev makes the zvol's link within moments; seconds under load. Nothing announces it.
-const LINK_WAIT: Duration = Duration::from_secs(15);
-const LINK_RETRY_FIRST: Duration = Duration::from_millis(25);
-const LINK_RETRY_LAST: Duration = Duration::from_millis(400);
 /// Each attempt takes another number; more than this many collisions is no coincidence.
 const LUN_ATTEMPTS: usize = 8;
 
@@ -39,6 +33,7 @@ pub fn publish(
             unique: extent.naa,
             number,
             bytes: 0,
+            read_only: false,
         },
     })
 }
@@ -83,21 +78,6 @@ fn create_extent(api: &mut Api, new: &NewExtent<'_>, nonce: &str) -> Result<Exte
             our_extent(api, new.disk, nonce)
         })
     })
-}
-
-/// Repeats what the server refuses because its udev has not made the zvol's link yet.
-pub fn when_linked<T>(api: &mut Api, mut attempt: impl FnMut(&mut Api) -> Result<T>) -> Result<T> {
-    let link_deadline = api.deadline().at_most(LINK_WAIT);
-    let mut pause = LINK_RETRY_FIRST;
-    loop {
-        match attempt(api) {
-            Err(error) if iscsi::zvol_link_missing(&error) && !link_deadline.expired() => {
-                poll::pause(pause, link_deadline)?;
-                pause = (pause * 2).min(LINK_RETRY_LAST);
-            }
-            done => return done,
-        }
-    }
 }
 
 /// Carries the nonce of the call that made the extent.

@@ -1,0 +1,412 @@
+//! NVMe over TCP on this node: its names, controllers and namespaces from sysfs, connections through the kernel itself.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::command::{self, Program};
+use super::sysfs;
+use crate::config::{Dhchap, NvmeTimeouts};
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::sys::{block, file, nvme, paths, random};
+
+/// Longer than a connection to a living portal takes with DH-CHAP.
+const CONNECT: Duration = Duration::from_secs(15);
+const MODPROBE: Duration = Duration::from_secs(10);
+/// Larger requests get lost: nvmet announces no MDTS, and its large allocations fail (lessons row 1).
+const MAX_REQUEST_KIB: u64 = 128;
+
+/// What a target calls this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName {
+    pub nqn: String,
+    id: String,
+}
+
+/// The configured name, or the node's own, which is made where there is none.
+pub fn host_name(configured: Option<&str>) -> Result<HostName> {
+    let folder = paths::nvme_folder();
+    let read = |name: &str| {
+        fs::read_to_string(folder.join(name))
+            .ok()
+            .map(|text| text.trim().to_owned())
+    };
+    let id = read("hostid").filter(|id| is_uuid(id));
+    let own = read("hostnqn").filter(|nqn| nqn.starts_with("nqn."));
+    let nqn = configured.map(str::to_owned).or(own);
+    // The kernel refuses a host name that it knows with another id.
+    let of_name = |nqn: &str| {
+        nqn.rsplit_once(":uuid:")
+            .map(|(_, id)| id.to_owned())
+            .filter(|id| is_uuid(id))
+    };
+    match (nqn, id) {
+        (Some(nqn), Some(id)) => Ok(HostName { nqn, id }),
+        (Some(nqn), None) => {
+            let id = of_name(&nqn).map_or_else(random::uuid, Ok)?;
+            keep("hostid", &id)?;
+            Ok(HostName { nqn, id })
+        }
+        (None, id) => {
+            let id = id.map_or_else(random::uuid, Ok)?;
+            let nqn = format!("nqn.2014-08.org.nvmexpress:uuid:{id}");
+            keep("hostid", &id)?;
+            keep("hostnqn", &nqn)?;
+            Ok(HostName { nqn, id })
+        }
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-')
+}
+
+fn keep(name: &str, value: &str) -> Result<()> {
+    let folder = paths::nvme_folder();
+    let path = folder.join(name);
+    fs::create_dir_all(&folder)
+        .and_then(|()| file::replace(&path, format!("{value}\n").as_bytes()))
+        .map_err(|cause| Error::new(Kind::Host, format!("{}: {cause}", path.display())))
+}
+
+/// One connection to a subsystem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// `nvme0`
+    pub name: String,
+    pub portal: Option<SocketAddr>,
+    pub live: bool,
+}
+
+/// All TCP controllers of the node for exactly this subsystem.
+pub fn controllers(nqn: &str) -> Vec<Controller> {
+    let folder = paths::sys().join("class/nvme");
+    let names = sysfs::names(&folder).into_iter();
+    names
+        .filter_map(|name| {
+            let at = folder.join(&name);
+            let ours =
+                sysfs::read(&at.join("subsysnqn"))? == nqn && sysfs::read(&at.join("transport"))? == "tcp";
+            ours.then(|| Controller {
+                portal: sysfs::read(&at.join("address")).as_deref().and_then(portal_in),
+                live: sysfs::read(&at.join("state")).as_deref() == Some("live"),
+                name,
+            })
+        })
+        .collect()
+}
+
+/// `traddr=10.0.0.1,trsvcid=4420,src_addr=…`
+fn portal_in(address: &str) -> Option<SocketAddr> {
+    let field = |key: &str| address.split(',').find_map(|part| part.strip_prefix(key));
+    let ip: IpAddr = field("traddr=")?.parse().ok()?;
+    Some(SocketAddr::new(ip, field("trsvcid=")?.parse().ok()?))
+}
+
+/// How to connect.
+#[derive(Debug, Clone, Copy)]
+pub struct Connect<'a> {
+    pub nqn: &'a str,
+    pub portal: SocketAddr,
+    pub host: &'a HostName,
+    pub dhchap: Option<&'a Dhchap>,
+    pub queues: Option<u32>,
+    pub timeouts: NvmeTimeouts,
+}
+
+impl Connect<'_> {
+    fn options(&self) -> String {
+        let mut options = format!(
+            "transport=tcp,traddr={},trsvcid={},nqn={},hostnqn={},hostid={}",
+            self.portal.ip(),
+            self.portal.port(),
+            self.nqn,
+            self.host.nqn,
+            self.host.id
+        );
+        let mut add = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                options.push_str(&format!(",{key}={value}"));
+            }
+        };
+        add(
+            "nr_io_queues",
+            self.queues.or_else(fewer_queues).map(|n| n.to_string()),
+        );
+        add("ctrl_loss_tmo", self.timeouts.ctrl_loss.map(|n| n.to_string()));
+        add(
+            "reconnect_delay",
+            self.timeouts.reconnect_delay.map(|n| n.to_string()),
+        );
+        add("keep_alive_tmo", self.timeouts.keep_alive.map(|n| n.to_string()));
+        add(
+            "dhchap_secret",
+            self.dhchap.map(|keys| keys.host.reveal().to_owned()),
+        );
+        let controller = self.dhchap.and_then(|keys| keys.controller.as_ref());
+        add(
+            "dhchap_ctrl_secret",
+            controller.map(|key| key.reveal().to_owned()),
+        );
+        options
+    }
+}
+
+/// The kernel gives each queue to some CPUs, and fails with EXDEV where those are off line: half as many have one each.
+fn fewer_queues() -> Option<u32> {
+    let cpu = paths::sys().join("devices/system/cpu");
+    let count = |name: &str| sysfs::read(&cpu.join(name)).map(|list| cpus_in(&list));
+    let (possible, online) = (count("possible")?, count("online")?);
+    (online < possible).then_some((possible / 2).max(1))
+}
+
+/// How many numbers there are in `0-3,8`.
+fn cpus_in(list: &str) -> u32 {
+    list.split(',')
+        .filter_map(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            Some(last.checked_sub(first)? + 1)
+        })
+        .sum()
+}
+
+/// The name of the new controller.
+pub fn connect(how: &Connect<'_>, deadline: Deadline) -> Result<String> {
+    let fabrics = paths::dev().join("nvme-fabrics");
+    if !fabrics.exists() {
+        command::succeed(Program::Modprobe, &["nvme-tcp"], deadline.at_most(MODPROBE))?;
+    }
+    let answer = nvme::connect(fabrics, how.options(), deadline.at_most(CONNECT))?;
+    let answer = answer.map_err(|cause| refused(how, &cause))?;
+    let instance = answer.split(',').find_map(|part| part.strip_prefix("instance="));
+    instance.map(|number| format!("nvme{number}")).ok_or_else(|| {
+        Error::new(
+            Kind::Host,
+            format!("the kernel answered '{answer}' to an NVMe connection"),
+        )
+    })
+}
+
+fn refused(how: &Connect<'_>, cause: &io::Error) -> Error {
+    let (why, advice) = match cause.raw_os_error() {
+        Some(libc::EIO) => (
+            "the target refused this node: its host NQN is not admitted, or its DH-CHAP key is missing or wrong",
+            "compare TrueNAS > Shares > NVMe-oF > Hosts with hostnqn and nvme_dhchap_secret of the storage",
+        ),
+        Some(libc::EKEYREJECTED) => (
+            "the target could not prove itself with the controller's DH-CHAP key",
+            "compare nvme_dhchap_ctrl_secret of the storage with the host's key on the TrueNAS",
+        ),
+        Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ETIMEDOUT) => (
+            "the portal cannot be reached",
+            "check the network, and that the NVMe-oF service of the TrueNAS runs",
+        ),
+        Some(libc::EXDEV) => (
+            "some of this node's CPUs are off line",
+            "set tn_nr_io_queues to the number of CPUs that are on line, or less",
+        ),
+        _ => ("the connection failed", "see: dmesg"),
+    };
+    Error::new(
+        Kind::Host,
+        format!(
+            "NVMe connection to '{}' at {}: {why} ({cause})",
+            how.nqn, how.portal
+        ),
+    )
+    .advice(advice)
+}
+
+/// Ends a connection of ours that carries nothing.
+pub fn disconnect(controller: &str) -> Result<()> {
+    sysfs::write_if_there(
+        &paths::sys()
+            .join("class/nvme")
+            .join(controller)
+            .join("delete_controller"),
+        "1",
+    )
+}
+
+/// Makes the kernel look again at which namespaces a controller has.
+pub fn rescan(controller: &str) -> Result<()> {
+    sysfs::write_if_there(
+        &paths::sys()
+            .join("class/nvme")
+            .join(controller)
+            .join("rescan_controller"),
+        "1",
+    )
+}
+
+/// A namespace as programs open it: the head of all paths, or the one path where the kernel has no multipath.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// `nvme0n1`
+    pub name: String,
+    pub nsid: u32,
+}
+
+impl Head {
+    pub fn node(&self) -> PathBuf {
+        paths::dev().join(&self.name)
+    }
+}
+
+/// The namespace of this subsystem of which sysfs remembers the identity: where to look, not what to believe.
+pub fn remembered(nqn: &str, uuid: &str) -> Option<Head> {
+    let folder = paths::sys().join("block");
+    let heads = sysfs::names(&folder).into_iter().filter(|name| is_head(name));
+    heads.into_iter().find_map(|name| {
+        let at = folder.join(&name);
+        let ours = sysfs::read(&at.join("device/subsysnqn"))? == nqn;
+        let same = sysfs::read(&at.join("uuid"))?.eq_ignore_ascii_case(uuid);
+        let nsid = sysfs::read(&at.join("nsid"))?.parse().ok()?;
+        (ours && same).then_some(Head { name, nsid })
+    })
+}
+
+/// `nvme0n1`, and not `nvme0c0n1`, which is one path of it.
+fn is_head(name: &str) -> bool {
+    name.strip_prefix("nvme")
+        .and_then(|rest| rest.split_once('n'))
+        .is_some_and(|(number, namespace)| {
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+            digits(number) && digits(namespace)
+        })
+}
+
+/// What the controller itself answers for this number.
+pub fn uuid_at(controller: &str, nsid: u32) -> Result<Option<String>> {
+    let node = paths::dev().join(controller);
+    let list = nvme::descriptors(&node, nsid)
+        .map_err(|cause| Error::new(Kind::Host, format!("{}: {cause}", node.display())))?;
+    Ok(uuid_in(&list))
+}
+
+/// The UUID in a Namespace Identification Descriptor list: type, length, two reserved bytes, value.
+fn uuid_in(list: &[u8]) -> Option<String> {
+    let mut rest = list;
+    while let [kind, length, _, _, tail @ ..] = rest {
+        if *length == 0 {
+            return None;
+        }
+        let (value, next) = tail.split_at_checked(usize::from(*length))?;
+        if *kind == 3 && value.len() == 16 {
+            let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+            return Some([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"));
+        }
+        rest = next;
+    }
+    None
+}
+
+/// Bytes.
+pub fn size(head: &Head) -> Result<u64> {
+    let failed = |cause| Error::new(Kind::Host, format!("{}: {cause}", head.node().display()));
+    let device = block::open(&head.node()).map_err(failed)?;
+    block::size(&device).map_err(failed)
+}
+
+/// Writes to a snapshot's copy are refused by this node.
+pub fn protect(head: &Head) -> Result<()> {
+    let failed = |cause| Error::new(Kind::Host, format!("{}: {cause}", head.node().display()));
+    let device = block::open(&head.node()).map_err(failed)?;
+    nvme::set_read_only(&device).map_err(failed)
+}
+
+/// Forgets what this node has of it in memory.
+pub fn forget_cache(head: &Head) -> Result<()> {
+    let failed = |cause| Error::new(Kind::Host, format!("{}: {cause}", head.node().display()));
+    let device = block::open(&head.node()).map_err(failed)?;
+    nvme::flush(&device).map_err(failed)
+}
+
+/// Keeps requests so small that none gets lost; refused where that is impossible.
+pub fn cap_requests(nqn: &str, head: &Head) -> Result<()> {
+    let mut queues = vec![paths::sys().join("block").join(&head.name).join("queue")];
+    let suffix = head.name.rsplit_once('n').map_or("", |(_, number)| number);
+    for controller in controllers(nqn) {
+        let folder = paths::sys().join("class/nvme").join(&controller.name);
+        let paths = sysfs::names(&folder).into_iter();
+        let of_head = |name: &String| {
+            name.strip_prefix("nvme")
+                .and_then(|rest| rest.split_once('c'))
+                .and_then(|(_, rest)| rest.split_once('n'))
+                .is_some_and(|(_, number)| number == suffix)
+        };
+        queues.extend(paths.filter(of_head).map(|name| folder.join(name).join("queue")));
+    }
+    queues
+        .iter()
+        .try_for_each(|queue| cap(&queue.join("max_sectors_kb")))
+}
+
+fn cap(attribute: &std::path::Path) -> Result<()> {
+    let now = || sysfs::read(attribute).and_then(|text| text.parse::<u64>().ok());
+    match now() {
+        None => return Ok(()),
+        Some(limit) if limit <= MAX_REQUEST_KIB => return Ok(()),
+        Some(_) => sysfs::write_if_there(attribute, &MAX_REQUEST_KIB.to_string())?,
+    }
+    match now() {
+        Some(limit) if limit > MAX_REQUEST_KIB => Err(Error::new(
+            Kind::Host,
+            format!(
+                "{} stays at {limit} instead of {MAX_REQUEST_KIB}: large writes to a TrueNAS get lost without an error",
+                attribute.display()
+            ),
+        )
+        .advice("look for a udev rule that sets it; the package's own is 60-pve-storage-truenas.rules")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uuid_is_found_among_other_descriptors() {
+        let mut list = vec![2, 16, 0, 0];
+        list.extend([9; 16]);
+        list.extend([3, 16, 0, 0]);
+        list.extend(0..16);
+        list.extend([0; 8]);
+        assert_eq!(
+            uuid_in(&list).as_deref(),
+            Some("00010203-0405-0607-0809-0a0b0c0d0e0f")
+        );
+        assert_eq!(uuid_in(&[3, 16, 0, 0, 1]), None);
+        assert_eq!(uuid_in(&[0; 64]), None);
+    }
+
+    #[test]
+    fn paths_of_a_head_are_not_heads() {
+        assert!(is_head("nvme0n1") && is_head("nvme12n345"));
+        assert!(!is_head("nvme0c0n1") && !is_head("nvme0") && !is_head("nvme0n1p1") && !is_head("sda"));
+    }
+
+    #[test]
+    fn portals_are_read_exactly() {
+        assert_eq!(
+            portal_in("traddr=10.0.0.1,trsvcid=4420,src_addr=10.0.0.9"),
+            Some("10.0.0.1:4420".parse().unwrap())
+        );
+        assert_eq!(
+            portal_in("traddr=fd00::1,trsvcid=4420"),
+            Some("[fd00::1]:4420".parse().unwrap())
+        );
+        assert_eq!(portal_in("trsvcid=4420"), None);
+    }
+
+    #[test]
+    fn cpu_lists_are_counted() {
+        assert_eq!((cpus_in("0-3"), cpus_in("0,2-3"), cpus_in("")), (4, 3, 0));
+    }
+}

@@ -1,0 +1,137 @@
+//! NVMe over TCP, NAS side: all volumes of a storage are namespaces of one subsystem.
+
+mod admit;
+mod exports;
+mod node;
+mod publish;
+mod site;
+mod view;
+
+use std::path::PathBuf;
+
+use super::{Exports, Identity, Pending, Transport};
+use crate::api::nvmet::{self as api, Namespace, Port, PortLink, Subsystem};
+use crate::api::service::{self, Service};
+use crate::api::{Answers, Api, Flight, Request, Ticket};
+use crate::config::{self, Config};
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::host;
+use crate::volume::ZvolName;
+use view::{Health, View};
+
+pub struct Nvme {
+    dataset: String,
+    prefer_ipv4: bool,
+    settings: config::Nvme,
+}
+
+impl Nvme {
+    pub fn new(config: &Config, settings: &config::Nvme) -> Self {
+        let (dataset, prefer_ipv4) = (config.dataset.clone(), config.nas.prefer_ipv4);
+        Self {
+            dataset,
+            prefer_ipv4,
+            settings: settings.clone(),
+        }
+    }
+
+    fn ask(&self, flight: &mut Flight) -> Asked {
+        Asked {
+            dataset: self.dataset.clone(),
+            settings: self.settings.clone(),
+            subsystems: flight.add(api::subsystems()),
+            namespaces: flight.add(api::namespaces_of(&self.settings.subsystem_nqn, &self.dataset)),
+            health: None,
+        }
+    }
+}
+
+impl Transport for Nvme {
+    fn look(&self, flight: &mut Flight) -> Box<dyn Pending> {
+        Box::new(self.ask(flight))
+    }
+
+    fn inspect(&self, flight: &mut Flight) -> Box<dyn Pending> {
+        let asked = self.ask(flight);
+        let health = Some((
+            flight.add(service::named("nvmet")),
+            flight.add(api::ports()),
+            flight.add(api::port_links()),
+        ));
+        Box::new(Asked { health, ..asked })
+    }
+
+    fn any_portal_answers(&self, deadline: Deadline) -> Result<bool> {
+        host::any_portal_answers(&self.settings.portals, self.prefer_ipv4, deadline)
+    }
+
+    fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {
+        api::namespace_labels_on(&device_path(&self.dataset, zvol))
+    }
+
+    fn admit(&self, api: &mut Api) -> Result<()> {
+        admit::admit(&self.settings, api)
+    }
+
+    fn attach(&self, identity: &Identity, deadline: Deadline) -> Result<PathBuf> {
+        node::attach(&self.settings, self.prefer_ipv4, identity, deadline)
+    }
+
+    fn users(&self, identity: &Identity) -> Result<Vec<String>> {
+        node::users(&self.settings, identity)
+    }
+
+    fn detach(&self, identity: &Identity, _deadline: Deadline) -> Result<()> {
+        node::detach(&self.settings, identity)
+    }
+
+    fn resized(&self, identity: &Identity, deadline: Deadline) -> Result<()> {
+        node::resized(&self.settings, identity, deadline)
+    }
+}
+
+/// How namespaces name a zvol: `zvol/tank/proxmox/vm-100-disk-0`.
+fn device_path(dataset: &str, zvol: &ZvolName) -> String {
+    format!("zvol/{}", zvol.full(dataset))
+}
+
+type HealthTickets = (Ticket<Vec<Service>>, Ticket<Vec<Port>>, Ticket<Vec<PortLink>>);
+
+struct Asked {
+    dataset: String,
+    settings: config::Nvme,
+    subsystems: Ticket<Vec<Subsystem>>,
+    namespaces: Ticket<Vec<Namespace>>,
+    health: Option<HealthTickets>,
+}
+
+impl Pending for Asked {
+    fn collect(self: Box<Self>, answers: &mut Answers) -> Result<Box<dyn Exports>> {
+        let subsystems = answers.take(self.subsystems).map_err(too_old)?;
+        let health = match self.health {
+            None => None,
+            Some((services, ports, links)) => Some(Health {
+                services: answers.take(services)?,
+                ports: answers.take(ports)?,
+                links: answers.take(links)?,
+            }),
+        };
+        let namespaces = answers.take(self.namespaces)?;
+        Ok(Box::new(View::new(
+            self.dataset,
+            self.settings,
+            subsystems,
+            namespaces,
+            health,
+        )))
+    }
+}
+
+fn too_old(error: Error) -> Error {
+    match error.kind {
+        Kind::NoMethod => Error::new(Kind::Unsupported, "this version of TrueNAS has no NVMe-oF")
+            .advice("upgrade TrueNAS to 25.10 or later, or use transport_mode iscsi"),
+        _ => error,
+    }
+}
