@@ -53,6 +53,16 @@ until_true() {
     done
 }
 
+# How volumes are reached: RIG_TRANSPORT=nvme for the second way.
+transport=${RIG_TRANSPORT:-iscsi}
+nqn=nqn.2011-06.com.truenas:proxmox
+reached_by=(--target_iqn "$iqn" --discovery_portal 127.0.0.1:3260)
+second_portal=127.0.0.2:3260
+if [ "$transport" = nvme ]; then
+    reached_by=(--transport_mode nvme-tcp --subsystem_nqn "$nqn" --discovery_portal 127.0.0.1:4420)
+    second_portal=127.0.0.2:4420
+fi
+
 # start_nas OPTION…: two portals; in the guest they are its own addresses.
 # shellcheck disable=SC2120
 start_nas() {
@@ -60,6 +70,7 @@ start_nas() {
     echo "1-$(printf 'k%.0s' {1..64})" >"$work/key"
     "$simulator" "${backend[@]}" --api-key-file "$work/key" \
         --portal 127.0.0.1:3260 --portal 127.0.0.2:3260 --target "$iqn" --exports "$work/exports.json" \
+        --nvme-portal 127.0.0.1:4420 --nvme-portal 127.0.0.2:4420 \
         --traffic "$work/traffic.jsonl" --limiter-window 1 "$@" >"$work/nas.out" 2>"$work/nas.err" &
     nas_pid=$!
     announced "$nas_pid" "$work/nas.out" || { cat "$work/nas.err"; return 1; }
@@ -83,6 +94,7 @@ stop_nas() {
 }
 
 log_out() {
+    [ "$transport" = iscsi ] || nvme disconnect -n "$nqn" >/dev/null 2>&1
     iscsiadm -m node -T "$iqn" --logout >/dev/null 2>&1
     iscsiadm -m node -T "$iqn" -o delete >/dev/null 2>&1
     rm -rf "$node/run/pve-storage-truenas" "$node/dev/truenas"
@@ -100,7 +112,7 @@ add_storage() {
     : >"$node/etc/pve/storage.cfg"
     pvesm add truenasplugin nas1 --api_host 127.0.0.1 --api_port "${url##*:}" --tn_api_user truenas_admin \
         --api_key "$(cat "$work/key")" --tn_tls_fingerprint "$fingerprint" --dataset tank/proxmox \
-        --target_iqn "$iqn" --discovery_portal 127.0.0.1:3260 "$@"
+        "${reached_by[@]}" "$@"
 }
 
 alloc() {
@@ -135,6 +147,26 @@ come_back() {
 
 links() {
     find "$node/dev/truenas" -type l | wc -l
+}
+
+# exports_are NUMBER: without the weight volume, which only iSCSI has.
+exports_are() {
+    local number
+    number=$(jq '[.iscsi[].luns[], .nvme[].namespaces[]] | length' "$work/exports.json")
+    [ "$transport" = nvme ] || number=$((number - 1))
+    [ "$number" = "$1" ] || { echo "$number exports instead of $1" && return 1; }
+}
+
+# traces_are LINKS: device links on this node, and the disks that they stand for. A namespace is on every node that has a
+# connection, wanted or not.
+traces_are() {
+    [ "$(links)" = "$1" ] || { echo "$(links) links instead of $1" && return 1; }
+    [ "$transport" = nvme ] || [ "$(disks)" = $(($1 * 2)) ] || { echo "$(disks) disks" && return 1; }
+}
+
+# wwn NAME: the identity of a volume's device.
+wwn() {
+    cat "/sys/block/$(basename "$(device "$1")")/${2:-wwid}" 2>/dev/null || cat "/sys/block/$(basename "$(device "$1")")/device/wwid"
 }
 
 # lun_of VOLID

@@ -362,7 +362,7 @@ fn cap(attribute: &std::path::Path) -> Result<()> {
                 attribute.display()
             ),
         )
-        .advice("look for a udev rule that sets it; the package's own is 60-pve-storage-truenas.rules")),
+        .advice("look for a udev rule that sets it; the package's own is 90-pve-storage-truenas.rules")),
         _ => Ok(()),
     }
 }

@@ -207,51 +207,42 @@ my @GROUPS = (
             [
                 'subsystem_nqn', 'string', '1.0', 'nvme-tcp', undef,
                 'NQN of the subsystem. Needed for NVMe/TCP.',
-                planned => 1,
             ],
             [
                 'hostnqn', 'string', '1.0', 'nvme-tcp', undef,
                 'NQN by which the node is known to the TrueNAS.',
                 effective => 'the content of /etc/nvme/hostnqn',
-                planned => 1,
             ],
             [
                 'nvme_dhchap_secret', 'string', '1.0', 'nvme-tcp', undef, 'DH-HMAC-CHAP key of the node.',
                 secret => 1,
-                planned => 1,
             ],
             [
                 'nvme_dhchap_ctrl_secret', 'string', '1.0', 'nvme-tcp', undef,
                 'DH-HMAC-CHAP key of the TrueNAS.',
                 secret => 1,
-                planned => 1,
             ],
             [
-                'tn_nvme_allow_any_host', 'boolean', '2.1', 'nvme-tcp', 1,
+                'tn_nvme_allow_any_host', 'boolean', '2.1', 'nvme-tcp', 0,
                 'A subsystem that is made by the plugin accepts every host.',
-                planned => 1,
             ],
             [
                 'tn_nr_io_queues', 'integer', '2.1', 'nvme-tcp', undef, 'Number of I/O queues, 1 to 256.',
                 effective => 'one per CPU',
-                planned => 1,
             ],
             [
                 'tn_nvme_ctrl_loss_tmo', 'integer', '2.1', 'nvme-tcp', undef,
                 'Seconds until a lost controller is given up, -1 for never.',
                 effective => 'the default of the kernel',
-                planned => 1,
             ],
             [
                 'tn_nvme_reconnect_delay', 'integer', '2.1', 'nvme-tcp', undef,
                 'Seconds between attempts to reconnect.',
                 effective => 'the default of the kernel',
-                planned => 1,
             ],
             [
                 'tn_nvme_keep_alive_tmo', 'integer', '2.1', 'nvme-tcp', undef, 'Seconds between keep-alives.',
                 effective => 'the default of the kernel',
-                planned => 1,
             ],
         ],
     ],
