@@ -36,7 +36,7 @@ sub attach ($vmid, $key, $kib, $name = undef) {
         PVE::Storage::vdisk_alloc($cfg, 'nas1', $vmid, 'raw', $name, $kib);
 }
 
-# PVE leaves out CD drives, to which cloud-init's belongs.
+# Without CD drives, cloud-init's among them.
 sub snapshot_disks ($vmid) {
     my $disks = $guests{$vmid}->{disks};
     return map { $disks->{$_} } grep { !/^ide|^unused/ } sort keys %$disks;
