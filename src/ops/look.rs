@@ -5,7 +5,7 @@ use crate::api::{Answers, Api, Flight, Ticket};
 use crate::config::{Config, cluster};
 use crate::error::{Error, Kind, Result};
 use crate::transport::{Exports, Pending, Transport};
-use crate::volume::{Mark, Volname, ZvolName};
+use crate::volume::{Mark, SnapName, Volname, ZvolName};
 
 pub struct Look {
     pub parent: Resource,
@@ -165,8 +165,29 @@ pub fn spelling(
         Owner::Storage(_) => None,
         Owner::Ours | Owner::Cluster(_) => kept.or(exported).or_else(|| plain(zvol)),
         Owner::Unmarked if look.exports.exported_elsewhere(zvol)? => None,
-        Owner::Unmarked => exported.or_else(|| plain(zvol)),
+        Owner::Unmarked => {
+            let own = exported.or_else(|| plain(zvol));
+            match (own, template_of(config, look, resource)?) {
+                (Some(own), Some(base)) => Some(format!("{base}/{own}")),
+                (own, _) => own,
+            }
+        }
     })
+}
+
+/// How the template of a clone is spelt on its own; 2.x put it before a slash, as PVE does.
+fn template_of(config: &Config, look: &Look, clone: &Resource) -> Result<Option<String>> {
+    let base = clone.origin.as_deref().and_then(|origin| {
+        let (full, snapshot) = origin.split_once('@')?;
+        let name = full.strip_prefix(&config.dataset)?.strip_prefix('/')?;
+        ZvolName::parse(name).filter(|name| name.is_base() && snapshot == SnapName::base().as_str())
+    });
+    let Some(base) = base else { return Ok(None) };
+    let spelt = match look.child(&base) {
+        Some(row) => spelling(config, look, &base, row)?,
+        None => None,
+    };
+    Ok(spelt.map(|spelt| spelt.rsplit('/').next().unwrap_or(&spelt).to_owned()))
 }
 
 fn plain(zvol: &ZvolName) -> Option<String> {

@@ -93,15 +93,25 @@ impl Job {
         undo: &mut Undo<'static, Api>,
     ) -> Result<String> {
         let (from, spelling, seen) = (self.from.clone(), volname.to_owned(), Rc::clone(look));
+        let exports = transport::of(config)?.exports_of(&from);
         undo.push(
             format!("export of zvol {}", self.row.name),
-            move |api: &mut Api| export_again(&seen, &from, &from, &spelling, api).map(|_| ()),
+            move |api: &mut Api| match api.ask(exports)?.is_empty() {
+                true => export_again(&seen, &from, &from, &spelling, api).map(|_| ()),
+                false => Ok(()),
+            },
         );
-        look.exports.unpublish(api, &self.from)?;
+        // First: where the server cannot, nothing has changed.
         move_zvol(config, &self.from, &self.to, self.row.guid, api, undo)?;
+        look.exports.unpublish(api, &self.from)?;
         let plan = look.exports.plan(&self.to)?;
-        let base = volname.rsplit_once('/').map(|(base, _)| base);
-        let spelt = |own: String| base.map_or(own.clone(), |base| format!("{base}/{own}"));
+        let kept = Mark::read(&self.from, &self.row.user_properties).map(|mark| mark.volname);
+        let base_in = |name: &str| name.rsplit_once('/').map(|(base, _)| base.to_owned());
+        let base = base_in(volname).or_else(|| base_in(kept.as_deref()?));
+        let spelt = |own: String| match &base {
+            Some(base) => format!("{base}/{own}"),
+            None => own,
+        };
         let plain = config.names == VolumeNames::Plain || self.to.is_cloudinit();
         let own = if plain {
             self.to.to_string()

@@ -80,8 +80,9 @@ impl ZvolName {
         self.owner_and_rest().is_some_and(|(_, rest)| rest == "cloudinit")
     }
 
+    /// Also that of 2.x, which is called after its target.
     pub fn is_weight(&self) -> bool {
-        self.0 == WEIGHT
+        self.0 == WEIGHT || self.0.starts_with("pve-weight-")
     }
 
     /// What a zvol is renamed to before it is destroyed; the guid makes it unmistakable.
@@ -195,6 +196,7 @@ mod tests {
         assert!(disk.temporary("a").is_internal() && !disk.is_internal());
         assert_ne!(disk.temporary("a"), disk.temporary("b"));
         assert_eq!(disk.temporary("a").owner(), None);
+        assert!(name("pve-weight-proxmox").is_internal());
         assert_eq!(disk.as_base().unwrap().as_str(), "base-100-disk-0");
         assert_eq!(name("base-100-disk-0").as_base(), None);
     }

@@ -95,7 +95,14 @@ impl Exports for View {
 
     fn plan_again(&self, zvol: &ZvolName, spelt: &str) -> Result<Plan> {
         let plan = self.plan(zvol)?;
-        let former = volname::lun(spelt).filter(|lun| !self.luns.values().any(|used| used == lun));
+        // What this look saw the zvol at itself is not taken by another.
+        let own: Vec<u64> = self.extents_of(zvol).iter().map(|extent| extent.id).collect();
+        let taken = |lun: &u32| {
+            self.luns
+                .iter()
+                .any(|(extent, used)| used == lun && !own.contains(extent))
+        };
+        let former = volname::lun(spelt).filter(|lun| !taken(lun));
         Ok(match former {
             Some(number) => Plan {
                 number,

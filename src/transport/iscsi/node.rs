@@ -385,9 +385,9 @@ fn complete(map: Map, identity: &Identity, naa: &Naa, disks: &[Disk], deadline: 
         None => Err(Error::new(
             Kind::Host,
             format!(
-                "multipath map '{}' has {:?} bytes instead of {}",
+                "multipath map '{}' has {} bytes instead of {}",
                 map.name,
-                map.size(),
+                map.size().unwrap_or(0),
                 identity.bytes
             ),
         )),
