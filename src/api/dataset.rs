@@ -283,7 +283,7 @@ fn made(answer: &Answer) -> Result<Made> {
 /// The server checks `/dev/zvol/…`, which its udev makes a moment after the zvol (truenas-api §6.1). Only these
 /// validation texts tell this apart from other refusals.
 pub fn zvol_link_missing(error: &Error) -> bool {
-    matches!(error.kind, Kind::Refused | Kind::NotFound)
-        && error.cause.contains("/dev/zvol/")
-        && (error.cause.contains("does not exist") || error.cause.contains("must be a block device"))
+    let extent = error.cause.contains("/dev/zvol/") && error.cause.contains("does not exist");
+    let namespace = error.cause.contains("must be a block device");
+    matches!(error.kind, Kind::Refused | Kind::NotFound) && (extent || namespace)
 }

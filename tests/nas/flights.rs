@@ -36,7 +36,7 @@ fn flights(traffic: &[Value]) -> usize {
     count
 }
 
-fn during<T>(nas: &Nas, work: impl FnOnce() -> T) -> (T, usize) {
+pub fn during<T>(nas: &Nas, work: impl FnOnce() -> T) -> (T, usize) {
     let before = nas.server.traffic().len();
     let result = work();
     (result, flights(&nas.server.traffic()[before..]))
