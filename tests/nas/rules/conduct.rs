@@ -100,7 +100,7 @@ pub fn most_at_once(nas: &Nas) -> usize {
 }
 
 /// Long enough for `meanwhile` to come between the arrival of a call and its work.
-pub const SLOW: [&str; 2] = ["--latency", "150"];
+pub const SLOW: [&str; 2] = ["--latency", "300"];
 
 /// Does `work`; when its first call of `method` has arrived at the server and is not carried out yet, somebody else
 /// makes `change`. Needs a server that is `SLOW`.
