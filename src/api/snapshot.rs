@@ -70,8 +70,17 @@ pub struct Details {
 
 impl Details {
     pub fn of(dataset: &str, flight: &mut Flight) -> Self {
+        let options = json!({"extra": {"properties": ASKED}});
         Self {
-            all: flight.add(entries(&["dataset", "=", dataset])),
+            all: flight.add(entries(&["dataset", "=", dataset], options)),
+            resources: flight.add(resources(dataset)),
+        }
+    }
+
+    /// Of one snapshot for certain, and perhaps of others. 25.10 shows user properties only to those who ask for all.
+    pub fn with_marks(dataset: &str, full: &str, flight: &mut Flight) -> Self {
+        Self {
+            all: flight.add(entries(&["id", "=", full], json!({}))),
             resources: flight.add(resources(dataset)),
         }
     }
@@ -91,8 +100,8 @@ impl Details {
     }
 }
 
-fn entries(filter: &[&str; 3]) -> Request<Vec<Snapshot>> {
-    let params = json!([[filter], {"extra": {"properties": ASKED}}]);
+fn entries(filter: &[&str; 3], options: Value) -> Request<Vec<Snapshot>> {
+    let params = json!([[filter], options]);
     Request::reading(Call::read("pool.snapshot.query", params.clone()), read_entries)
         .or_older(Call::read("zfs.snapshot.query", params), read_entries)
 }

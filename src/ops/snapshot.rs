@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use super::dependents::{self, Dependents};
 use super::image::no_snapshot;
-use super::{LIST, SNAPSHOT, api, on};
+use super::{LIST, SNAPSHOT, api, on, undone};
 use crate::api::snapshot::{self as api_snapshot, Details, Named, Snapshot};
 use crate::api::{Api, Flight, Lane, done_or_found};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
+use crate::undo::Undo;
 use crate::volume::{SnapName, Volname, ZvolName, mark};
 
 /// Returns when the server has the snapshot.
@@ -29,17 +30,9 @@ pub fn create(config: &Config, zvol: &ZvolName, name: &SnapName, api: &mut Api) 
     let dataset = zvol.full(&config.dataset);
     let full = name.full(&dataset);
     let nonce = random::uuid()?;
-    let request = api_snapshot::create(&dataset, name.as_str(), &mark::of_snapshot(name, &nonce));
-    let made = done_or_found(api, request, |api| {
-        let all = details(&dataset, api)?;
-        let ours = |snapshot: &&Snapshot| {
-            snapshot.name == full && mark::snapshot_nonce(name, &snapshot.user_properties) == Some(&nonce)
-        };
-        Ok(all.iter().find(ours).map(|found| Named {
-            name: found.name.clone(),
-        }))
-    });
-    match made {
+    let mut undo = Undo::default();
+    undo.push(format!("snapshot {full}"), take_back(&dataset, name, &nonce));
+    match create_one(&dataset, name, &nonce, api) {
         Ok(made) if made.name == full => Ok(()),
         Ok(made) => Err(Error::new(
             Kind::Protocol,
@@ -50,8 +43,48 @@ pub fn create(config: &Config, zvol: &ZvolName, name: &SnapName, api: &mut Api) 
             format!("snapshot '{full}' exists already"),
         )
         .advice("choose another name, or remove it in TrueNAS > Datasets > Snapshots")),
+        Err(error) if may_have_run(&error) => Err(undone(undo, api, error)),
         Err(error) => Err(error),
     }
+}
+
+fn create_one(dataset: &str, name: &SnapName, nonce: &str, api: &mut Api) -> Result<Named> {
+    let request = api_snapshot::create(dataset, name.as_str(), &mark::of_snapshot(name, nonce));
+    let full = name.full(dataset);
+    done_or_found(api, request, |api| {
+        let ours = nonce_of(dataset, &full, name, api)?.is_some_and(|found| found == nonce);
+        Ok(ours.then(|| Named { name: full.clone() }))
+    })
+}
+
+/// The server may answer with an error although it did the work.
+fn may_have_run(error: &Error) -> bool {
+    matches!(
+        error.kind,
+        Kind::Refused | Kind::LostAnswer | Kind::Interrupted | Kind::Protocol
+    )
+}
+
+/// Deletes the snapshot if it is the one that this call made: its name must be free for the next attempt.
+fn take_back(dataset: &str, name: &SnapName, nonce: &str) -> impl FnOnce(&mut Api) -> Result<()> + 'static {
+    let (dataset, name, nonce) = (dataset.to_owned(), name.clone(), nonce.to_owned());
+    move |api| {
+        let full = name.full(&dataset);
+        match nonce_of(&dataset, &full, &name, api)? {
+            Some(found) if found == nonce => delete_one(&dataset, &full, api),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// That of the call which made the snapshot `full` under the name `name`.
+fn nonce_of(dataset: &str, full: &str, name: &SnapName, api: &mut Api) -> Result<Option<String>> {
+    let mut flight = Flight::default();
+    let details = Details::with_marks(dataset, full, &mut flight);
+    let all = details.collect(&mut api.send(flight)?)?;
+    let found = all.iter().find(|snapshot| snapshot.name == full);
+    let nonce = found.and_then(|snapshot| mark::snapshot_nonce(name, &snapshot.user_properties));
+    Ok(nonce.map(str::to_owned))
 }
 
 /// Oldest first; one flight.
@@ -174,17 +207,13 @@ pub fn rename_snapshot(config: &Config, volname: &str, from: &str, to: &str) -> 
 
 fn rename(config: &Config, volname: &str, from: &str, to: &str) -> Result<()> {
     let dataset = Volname::parse(volname)?.zvol.full(&config.dataset);
-    let (old, new) = (
-        SnapName::parse(from)?.full(&dataset),
-        SnapName::parse(to)?.full(&dataset),
-    );
+    let from = SnapName::parse(from)?;
+    let (old, new) = (from.full(&dataset), SnapName::parse(to)?.full(&dataset));
     let mut api = api(config, Lane::Work, SNAPSHOT);
-    let names = |api: &mut Api| -> Result<HashSet<String>> {
-        let rows = api.ask(api_snapshot::names_of(&dataset))?;
-        Ok(rows.into_iter().map(|row| row.name).collect())
-    };
-    let before = names(&mut api)?;
+    let before = names(&dataset, &mut api)?;
     match (before.contains(&old), before.contains(&new)) {
+        // An earlier call died after the renaming: the mark says what the snapshot was called.
+        (false, true) if nonce_of(&dataset, &new, &from, &mut api)?.is_some() => return Ok(()),
         (_, true) => {
             return Err(Error::new(
                 Kind::Exists,
@@ -194,13 +223,25 @@ fn rename(config: &Config, volname: &str, from: &str, to: &str) -> Result<()> {
         (false, false) => return Err(no_snapshot(&old)),
         (true, false) => {}
     }
-    let renamed = |api: &mut Api| Ok(names(api)?.contains(&new).then_some(serde_json::Value::Null));
+    let renamed = |api: &mut Api| {
+        let now = names(&dataset, api)?;
+        Ok((now.contains(&new) && !now.contains(&old)).then_some(serde_json::Value::Null))
+    };
     match done_or_found(&mut api, api_snapshot::rename(&old, &new), renamed) {
         Err(error) if error.kind == Kind::NoMethod => Err(Error::new(
             Kind::Unsupported,
             "this version of TrueNAS cannot rename snapshots",
         )
         .advice("upgrade TrueNAS to 25.10 or later")),
+        Err(error) if may_have_run(&error) => match renamed(&mut api) {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(error),
+        },
         done => done.map(|_| ()),
     }
+}
+
+fn names(dataset: &str, api: &mut Api) -> Result<HashSet<String>> {
+    let rows = api.ask(api_snapshot::names_of(dataset))?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
 }
