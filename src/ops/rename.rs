@@ -92,26 +92,15 @@ impl Job {
         api: &mut Api,
         undo: &mut Undo<'static, Api>,
     ) -> Result<String> {
-        let (from, spelling, seen) = (self.from.clone(), volname.to_owned(), Rc::clone(look));
-        let exports = transport::of(config)?.exports_of(&from);
         undo.push(
             format!("export of zvol {}", self.row.name),
-            move |api: &mut Api| match api.ask(exports)?.is_empty() {
-                true => export_again(&seen, &from, &from, &spelling, api).map(|_| ()),
-                false => Ok(()),
-            },
+            self.export_back(config, look, volname),
         );
-        // First: where the server cannot, nothing has changed.
-        move_zvol(config, &self.from, &self.to, self.row.guid, api, undo)?;
         look.exports.unpublish(api, &self.from)?;
+        move_zvol(config, &self.from, &self.to, self.row.guid, api, undo)?;
         let plan = look.exports.plan(&self.to)?;
-        let kept = Mark::read(&self.from, &self.row.user_properties).map(|mark| mark.volname);
-        let base_in = |name: &str| name.rsplit_once('/').map(|(base, _)| base.to_owned());
-        let base = base_in(volname).or_else(|| base_in(kept.as_deref()?));
-        let spelt = |own: String| match &base {
-            Some(base) => format!("{base}/{own}"),
-            None => own,
-        };
+        let base = volname.rsplit_once('/').map(|(base, _)| base);
+        let spelt = |own: String| base.map_or(own.clone(), |base| format!("{base}/{own}"));
         let plain = config.names == VolumeNames::Plain || self.to.is_cloudinit();
         let own = if plain {
             self.to.to_string()
@@ -134,6 +123,24 @@ impl Job {
         }
         write_mark(config, &self.to, &mark, api)?;
         Ok(mark.volname)
+    }
+
+    /// Exports the zvol under its old name again, if it lost its export.
+    fn export_back(
+        &self,
+        config: &Config,
+        look: &Rc<Look>,
+        volname: &str,
+    ) -> impl FnOnce(&mut Api) -> Result<()> + 'static {
+        let (config, from) = (config.clone(), self.from.clone());
+        let (spelling, seen) = (volname.to_owned(), Rc::clone(look));
+        move |api| {
+            let still = transport::of(&config)?.exports_of(&from);
+            if !api.ask(still)?.is_empty() {
+                return Ok(());
+            }
+            export_again(&seen, &from, &from, &spelling, api).map(|_| ())
+        }
     }
 }
 
