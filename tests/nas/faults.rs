@@ -1,5 +1,9 @@
 //! Whatever breaks during alloc and free, at whichever call: wholly there or wholly not, and a retry succeeds.
 
+mod matrix;
+mod operations;
+mod world;
+
 use pve_storage_truenas::ops;
 use serde_json::json;
 

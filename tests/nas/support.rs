@@ -46,8 +46,8 @@ impl Nas {
         node();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         // Logins are counted by address of the NAS: each has its own.
-        let [high, low] = u16::try_from(std::process::id() % 65_000).unwrap().to_be_bytes();
-        let host = Ipv4Addr::new(127, high, low, u8::try_from(number).unwrap());
+        let [_, high, middle, low] = (std::process::id() * 256 + number).to_be_bytes();
+        let host = Ipv4Addr::new(127, high, middle, low);
         let listen = format!("{host}:0");
         let fixed = ["--listen", &listen, "--penalty", "5", "--seed", "1"];
         let recorded = recording(number, arguments);

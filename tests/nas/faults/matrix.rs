@@ -1,0 +1,241 @@
+//! Every fault at every call of every operation. The calls are those of an undisturbed run, so none is forgotten when
+//! an operation changes.
+
+use pve_storage_truenas::error::Result;
+use serde_json::{Value, json};
+
+use super::operations::{Operation, named};
+use super::world::{World, free_everything, lost, seen};
+use crate::support::{Nas, node};
+
+/// The calls of an operation, and the state before and after it.
+pub struct Plan {
+    pub operation: Operation,
+    pub calls: Vec<Spot>,
+    pub before: World,
+    pub after: World,
+}
+
+/// The `nth` call of a method since the start of the server.
+#[derive(Debug, Clone)]
+pub struct Spot {
+    pub method: String,
+    pub nth: usize,
+}
+
+impl Spot {
+    pub fn changes_something(&self) -> bool {
+        let verb = self.method.rsplit('.').next().unwrap_or_default();
+        !matches!(verb, "query" | "config" | "get_instance")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub spot: Spot,
+    pub when: &'static str,
+    pub what: &'static str,
+}
+
+impl Fault {
+    /// The plugin waits as long as the server may still be working on the call.
+    fn is_waited_for(&self) -> bool {
+        self.when == "before" && self.what != "error" && self.spot.changes_something()
+    }
+
+    fn rule(&self) -> Value {
+        let error = json!({"code": -32001, "errname": "EFAULT", "reason": "[EFAULT] injected"});
+        json!({"method": self.spot.method, "nth": self.spot.nth, "when": self.when, "do": self.what, "error": error})
+    }
+
+    pub fn server(&self) -> Nas {
+        let name = format!(
+            "{}-{}-{}-{}.json",
+            self.spot.method, self.spot.nth, self.when, self.what
+        );
+        let file = node().join(name);
+        std::fs::write(&file, json!([self.rule()]).to_string()).unwrap();
+        Nas::start(&["--faults", file.to_str().unwrap(), "--link-delay", "0"])
+    }
+}
+
+pub fn fired(nas: &Nas) -> bool {
+    nas.server
+        .traffic()
+        .iter()
+        .any(|line| line.get("fault").is_some())
+}
+
+impl Plan {
+    pub fn of(name: &str) -> Self {
+        let operation = named(name);
+        let nas = Nas::start(&["--link-delay", "0"]);
+        let volumes = (operation.prepare)(&nas);
+        let before = seen(&nas);
+        let sent = methods(&nas).len();
+        (operation.run)(&nas.config(), &volumes).unwrap();
+        let all = methods(&nas);
+        let nth = |at: usize| all[..=at].iter().filter(|method| **method == all[at]).count();
+        let calls = (sent..all.len()).map(|at| Spot {
+            method: all[at].clone(),
+            nth: nth(at),
+        });
+        let plan = Self {
+            operation,
+            calls: calls.collect(),
+            before: same_storage(before, &nas),
+            after: same_storage(seen(&nas), &nas),
+        };
+        free_everything(&nas).unwrap();
+        plan
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for spot in &self.calls {
+            for when in ["before", "after"] {
+                faults.extend(["close", "error", "restart"].map(|what| Fault {
+                    spot: spot.clone(),
+                    when,
+                    what,
+                }));
+            }
+        }
+        faults
+    }
+
+    fn check(&self, fault: &Fault) -> std::result::Result<(), String> {
+        let nas = fault.server();
+        let volumes = (self.operation.prepare)(&nas);
+        // Looking at everything before the operation keeps the numbers of the calls as they were planned.
+        seen(&nas);
+        let first = (self.operation.run)(&nas.config(), &volumes);
+        if !fired(&nas) {
+            return Err("the fault did not fire".into());
+        }
+        self.judge(&first, &same_storage(seen(&nas), &nas))?;
+        if first.is_err() {
+            self.repeat(&nas, &volumes)
+                .map_err(|why| format!("after {first:?}: {why}"))?;
+        }
+        free_everything(&nas)
+    }
+
+    /// Wholly there or wholly not.
+    fn judge(&self, first: &Result<()>, world: &World) -> std::result::Result<(), String> {
+        let strangers = lost(world);
+        if !strangers.is_empty() {
+            return Err(format!("{first:?} and {strangers:?}"));
+        }
+        match first {
+            Ok(()) if *world == self.after => Ok(()),
+            Err(error) if !error.leftovers.is_empty() => Err(format!("leftovers: {error}")),
+            Err(_) if *world == self.before || *world == self.after => Ok(()),
+            // What is freed has no export and another name while it goes.
+            Err(_) if self.operation.name == "free" => Ok(()),
+            _ => Err(format!("{first:?} and {world:#?}")),
+        }
+    }
+
+    pub fn repeat(&self, nas: &Nas, volumes: &[String]) -> std::result::Result<(), String> {
+        (self.operation.run)(&nas.config(), volumes).map_err(|error| format!("not repeatable: {error}"))?;
+        let world = same_storage(seen(nas), nas);
+        match world == self.after {
+            true => Ok(()),
+            false => Err(format!("repeated, and {world:#?}")),
+        }
+    }
+}
+
+/// Each NAS is another storage.
+pub fn same_storage(world: World, nas: &Nas) -> World {
+    let own = format!("listed {}:", nas.storeid);
+    world
+        .into_iter()
+        .map(|row| row.replace(&own, "listed "))
+        .collect()
+}
+
+/// Of all calls so far.
+fn methods(nas: &Nas) -> Vec<String> {
+    let traffic = nas.server.traffic();
+    let requests = traffic.iter().filter(|line| line["dir"] == "send");
+    requests
+        .map(|line| line["msg"]["method"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn report(name: &str, cases: usize, failed: &[String]) {
+    println!("{name}: {cases} faults");
+    assert!(cases > 0, "{name} has no calls");
+    assert!(
+        failed.is_empty(),
+        "{} of {cases}:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
+fn told(plan: &Plan, fault: &Fault) -> Option<String> {
+    let failed = plan.check(fault).err()?;
+    Some(format!("{} with {fault:?}: {failed}", plan.operation.name))
+}
+
+fn quick_faults_of(name: &str) {
+    let plan = Plan::of(name);
+    let faults: Vec<Fault> = plan
+        .faults()
+        .into_iter()
+        .filter(|fault| !fault.is_waited_for())
+        .collect();
+    let failed: Vec<String> = faults.iter().filter_map(|fault| told(&plan, fault)).collect();
+    report(name, faults.len(), &failed);
+}
+
+/// All at once: they only wait.
+fn slow_faults_of(name: &str) {
+    let plan = Plan::of(name);
+    let faults: Vec<Fault> = plan.faults().into_iter().filter(Fault::is_waited_for).collect();
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let cases: Vec<_> = faults
+            .iter()
+            .map(|fault| scope.spawn(|| told(&plan, fault)))
+            .collect();
+        cases
+            .into_iter()
+            .filter_map(|case| case.join().unwrap())
+            .collect()
+    });
+    report(name, faults.len(), &failed);
+}
+
+macro_rules! fault_matrix {
+    ($($operation:ident)*) => {
+        mod fault_matrix {
+            $(#[test]
+            fn $operation() {
+                super::quick_faults_of(stringify!($operation));
+            })*
+        }
+
+        mod fault_matrix_of_calls_that_never_came {
+            $(#[test]
+            #[ignore = "waits half a minute"]
+            fn $operation() {
+                super::slow_faults_of(stringify!($operation));
+            })*
+        }
+
+        #[test]
+        fn the_fault_matrix_has_every_operation() {
+            let tested = [$(stringify!($operation)),*];
+            let all: Vec<&str> = super::operations::ALL.iter().map(|operation| operation.name).collect();
+            assert_eq!(tested.as_slice(), all);
+        }
+    };
+}
+
+fault_matrix! {
+    alloc resize snapshot snapshot_delete snapshot_rollback rollback_over_a_resize rename_snapshot create_base
+    clone_of_a_base clone_of_a_snapshot rename_volume set_notes remove_notes free
+}

@@ -1,0 +1,141 @@
+//! The operations that are disturbed, each with the state that it begins with.
+
+use pve_storage_truenas::config::Config;
+use pve_storage_truenas::error::Result;
+use pve_storage_truenas::ops;
+use serde_json::json;
+
+use crate::support::{DATASET, Nas};
+
+#[derive(Clone, Copy)]
+pub struct Operation {
+    pub name: &'static str,
+    /// Makes what the operation needs; returns the names of volumes.
+    pub prepare: fn(&Nas) -> Vec<String>,
+    pub run: fn(&Config, &[String]) -> Result<()>,
+}
+
+pub const ALL: &[Operation] = &[
+    Operation {
+        name: "alloc",
+        prepare: a_disk,
+        run: |config, _| ops::alloc_image(config, "101", "raw", None, "1024").map(drop),
+    },
+    Operation {
+        name: "resize",
+        prepare: a_disk,
+        run: |config, names| ops::volume_resize(config, &names[0], "2097152", false, None).map(drop),
+    },
+    Operation {
+        name: "snapshot",
+        prepare: a_disk,
+        run: |config, names| ops::volume_snapshot(config, &names[0], "one"),
+    },
+    Operation {
+        name: "snapshot_delete",
+        prepare: a_disk_with_snapshots,
+        run: |config, names| ops::volume_snapshot_delete(config, &names[0], "one"),
+    },
+    Operation {
+        name: "snapshot_rollback",
+        prepare: a_disk_with_snapshots,
+        run: |config, names| ops::volume_snapshot_rollback(config, &names[0], "two"),
+    },
+    Operation {
+        name: "rollback_over_a_resize",
+        prepare: a_disk_that_has_grown,
+        run: |config, names| ops::volume_snapshot_rollback(config, &names[0], "two"),
+    },
+    Operation {
+        name: "rename_snapshot",
+        prepare: a_disk_with_snapshots,
+        run: |config, names| ops::rename_snapshot(config, &names[0], "one", "three"),
+    },
+    Operation {
+        name: "create_base",
+        prepare: a_disk_with_snapshots,
+        run: |config, names| ops::create_base(config, &names[0]).map(drop),
+    },
+    Operation {
+        name: "clone_of_a_base",
+        prepare: a_base,
+        run: |config, names| ops::clone_image(config, &names[0], "101", None).map(drop),
+    },
+    Operation {
+        name: "clone_of_a_snapshot",
+        prepare: a_disk_with_snapshots,
+        run: |config, names| ops::clone_image(config, &names[0], "101", Some("one")).map(drop),
+    },
+    Operation {
+        name: "rename_volume",
+        prepare: a_disk_with_snapshots,
+        run: |config, names| ops::rename_volume(config, &names[0], "101", None).map(drop),
+    },
+    Operation {
+        name: "set_notes",
+        prepare: a_disk,
+        run: |config, names| ops::update_volume_attribute(config, &names[0], "notes", "two\nlines"),
+    },
+    Operation {
+        name: "remove_notes",
+        prepare: a_disk_with_notes,
+        run: |config, names| ops::update_volume_attribute(config, &names[0], "notes", ""),
+    },
+    Operation {
+        name: "free",
+        prepare: a_disk_with_snapshots,
+        run: free,
+    },
+];
+
+pub fn named(name: &str) -> Operation {
+    *ALL.iter().find(|operation| operation.name == name).unwrap()
+}
+
+/// As PVE does: the closure after the lock.
+fn free(config: &Config, names: &[String]) -> Result<()> {
+    match ops::free_image(config, &names[0], false, None)? {
+        Some(token) => ops::free_image_finish(config, &token),
+        None => Ok(()),
+    }
+}
+
+fn write(nas: &Nas, tag: &str) {
+    nas.server
+        .write_tag(&format!("{DATASET}/vm-100-disk-0"), tag)
+        .unwrap();
+}
+
+fn a_disk(nas: &Nas) -> Vec<String> {
+    let volname = nas.alloc("100", "1024");
+    write(nas, "then");
+    vec![volname]
+}
+
+fn a_disk_with_snapshots(nas: &Nas) -> Vec<String> {
+    let names = a_disk(nas);
+    ops::volume_snapshot(&nas.config(), &names[0], "one").unwrap();
+    let foreign = json!([{"dataset": format!("{DATASET}/vm-100-disk-0"), "name": "auto-2026-11-22_00-00"}]);
+    nas.by_hand("pool.snapshot.create", foreign);
+    write(nas, "later");
+    ops::volume_snapshot(&nas.config(), &names[0], "two").unwrap();
+    write(nas, "now");
+    names
+}
+
+fn a_disk_that_has_grown(nas: &Nas) -> Vec<String> {
+    let names = a_disk_with_snapshots(nas);
+    ops::volume_resize(&nas.config(), &names[0], "2097152", false, None).unwrap();
+    names
+}
+
+fn a_base(nas: &Nas) -> Vec<String> {
+    let names = a_disk(nas);
+    vec![ops::create_base(&nas.config(), &names[0]).unwrap()]
+}
+
+fn a_disk_with_notes(nas: &Nas) -> Vec<String> {
+    let names = a_disk(nas);
+    ops::update_volume_attribute(&nas.config(), &names[0], "notes", "old").unwrap();
+    names
+}
