@@ -31,7 +31,10 @@ fn convert(config: &Config, volname: &str) -> Result<String> {
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Locked, UNDER_LOCK);
     let look = Look::listing(config, transport.as_ref(), &mut api)?;
-    let row = seen(config, &look, &from, &to)?;
+    let row = match seen(config, &look, &from, &to)? {
+        Seen::Disk(row) => row,
+        Seen::Template(volname) => return Ok(volname),
+    };
     // After a call that was cut off the export may lead to either name.
     let exported = if look.exports.names(&from) { &from } else { &to };
     device::leave(
@@ -45,19 +48,32 @@ fn convert(config: &Config, volname: &str) -> Result<String> {
         .map_err(|cause| undone(undo, &api, cause))
 }
 
-/// The zvol, under its old name, or under the new one if an earlier call died before it wrote the new mark.
-fn seen<'a>(config: &Config, look: &'a Look, from: &ZvolName, to: &ZvolName) -> Result<&'a Resource> {
+enum Seen<'a> {
+    /// Under its old name, or under the new one if an earlier call died before it wrote the new mark.
+    Disk(&'a Resource),
+    /// An earlier call did everything, and PVE never learnt the volume name.
+    Template(String),
+}
+
+fn seen<'a>(config: &Config, look: &'a Look, from: &ZvolName, to: &ZvolName) -> Result<Seen<'a>> {
     match (look.child(from).filter(|row| row.is_volume), look.child(to)) {
-        (Some(row), None) => ours_to_change(config, from, row).map(|()| row),
+        (Some(row), None) => ours_to_change(config, from, row).map(|()| Seen::Disk(row)),
         (Some(_), Some(existing)) => Err(Error::new(
             Kind::Exists,
             format!("'{}' already exists on the TrueNAS", existing.name),
         )
         .advice("free the old template first, or look at both on the TrueNAS")),
         (None, Some(row)) if Mark::read(from, &row.user_properties).is_some() => {
-            ours_to_change(config, from, row).map(|()| row)
+            ours_to_change(config, from, row).map(|()| Seen::Disk(row))
         }
-        (None, _) => Err(no_zvol(&from.full(&config.dataset))),
+        (None, Some(row)) => {
+            ours_to_change(config, to, row)?;
+            let whole = Mark::read(to, &row.user_properties);
+            whole
+                .map(|mark| Seen::Template(mark.volname))
+                .ok_or_else(|| no_zvol(&from.full(&config.dataset)))
+        }
+        (None, None) => Err(no_zvol(&from.full(&config.dataset))),
     }
 }
 
