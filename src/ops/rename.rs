@@ -39,8 +39,13 @@ fn rename(config: &Config, volname: &str, vmid: &str, target: Option<&str>) -> R
     }
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Locked, UNDER_LOCK);
-    let look = Look::inspection(config, transport.as_ref(), &mut api)?;
+    let mut look = Look::inspection(config, transport.as_ref(), &mut api)?;
     let job = Job::plan(config, &look, &source, vmid, target)?;
+    if look.exports.names(&job.to) {
+        // The call that was cut off had begun to export it under its new name.
+        look.exports.unpublish(&mut api, &job.to)?;
+        look = Look::inspection(config, transport.as_ref(), &mut api)?;
+    }
     let identity = look.exports.identity(&job.from, job.row.volsize);
     device::leave(
         config,
