@@ -1,5 +1,6 @@
 //! Whatever breaks during alloc and free, at whichever call: wholly there or wholly not, and a retry succeeds.
 
+mod killed;
 mod matrix;
 mod operations;
 mod world;

@@ -13,6 +13,8 @@ pub struct Operation {
     /// Makes what the operation needs; returns the names of volumes.
     pub prepare: fn(&Nas) -> Vec<String>,
     pub run: fn(&Config, &[String]) -> Result<()>,
+    /// What PVE does first where the operation cannot simply be repeated after its process died.
+    pub clean: Option<fn(&Nas) -> Result<()>>,
 }
 
 pub const ALL: &[Operation] = &[
@@ -20,71 +22,85 @@ pub const ALL: &[Operation] = &[
         name: "alloc",
         prepare: a_disk,
         run: |config, _| ops::alloc_image(config, "101", "raw", None, "1024").map(drop),
+        clean: Some(free_the_new_disk),
     },
     Operation {
         name: "resize",
         prepare: a_disk,
         run: |config, names| ops::volume_resize(config, &names[0], "2097152", false, None).map(drop),
+        clean: None,
     },
     Operation {
         name: "snapshot",
         prepare: a_disk,
         run: |config, names| ops::volume_snapshot(config, &names[0], "one"),
+        clean: Some(delete_the_snapshot),
     },
     Operation {
         name: "snapshot_delete",
         prepare: a_disk_with_snapshots,
         run: |config, names| ops::volume_snapshot_delete(config, &names[0], "one"),
+        clean: None,
     },
     Operation {
         name: "snapshot_rollback",
         prepare: a_disk_with_snapshots,
         run: |config, names| ops::volume_snapshot_rollback(config, &names[0], "two"),
+        clean: None,
     },
     Operation {
         name: "rollback_over_a_resize",
         prepare: a_disk_that_has_grown,
         run: |config, names| ops::volume_snapshot_rollback(config, &names[0], "two"),
+        clean: None,
     },
     Operation {
         name: "rename_snapshot",
         prepare: a_disk_with_snapshots,
         run: |config, names| ops::rename_snapshot(config, &names[0], "one", "three"),
+        clean: None,
     },
     Operation {
         name: "create_base",
         prepare: a_disk_with_snapshots,
         run: |config, names| ops::create_base(config, &names[0]).map(drop),
+        clean: None,
     },
     Operation {
         name: "clone_of_a_base",
         prepare: a_base,
         run: |config, names| ops::clone_image(config, &names[0], "101", None).map(drop),
+        clean: Some(free_the_new_disk),
     },
     Operation {
         name: "clone_of_a_snapshot",
         prepare: a_disk_with_snapshots,
         run: |config, names| ops::clone_image(config, &names[0], "101", Some("one")).map(drop),
+        clean: Some(free_the_new_disk),
     },
     Operation {
         name: "rename_volume",
         prepare: a_disk_with_snapshots,
         run: |config, names| ops::rename_volume(config, &names[0], "101", None).map(drop),
+        clean: None,
     },
     Operation {
         name: "set_notes",
         prepare: a_disk,
         run: |config, names| ops::update_volume_attribute(config, &names[0], "notes", "two\nlines"),
+        clean: None,
     },
     Operation {
         name: "remove_notes",
         prepare: a_disk_with_notes,
         run: |config, names| ops::update_volume_attribute(config, &names[0], "notes", ""),
+        clean: None,
     },
     Operation {
         name: "free",
         prepare: a_disk_with_snapshots,
         run: free,
+        clean: None,
     },
 ];
 
@@ -98,6 +114,14 @@ fn free(config: &Config, names: &[String]) -> Result<()> {
         Some(token) => ops::free_image_finish(config, &token),
         None => Ok(()),
     }
+}
+
+fn free_the_new_disk(nas: &Nas) -> Result<()> {
+    nas.free("vm-101-disk-0")
+}
+
+fn delete_the_snapshot(nas: &Nas) -> Result<()> {
+    ops::volume_snapshot_delete(&nas.config(), "vm-100-disk-0", "one")
 }
 
 fn write(nas: &Nas, tag: &str) {
