@@ -14,6 +14,7 @@ mod free;
 mod hooks;
 mod list;
 mod lying_server;
+mod model;
 mod nvme;
 mod refusals;
 mod resize;

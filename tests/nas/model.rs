@@ -1,0 +1,114 @@
+//! Random operations, each compared with a model of what must come of it.
+//!
+//! `TRUENAS_MODEL_SEED` repeats the story that a failure names.
+
+mod disks;
+mod snapshots;
+mod state;
+mod story;
+
+use story::{Check, Story};
+
+const MIB: u64 = 1 << 20;
+const STEPS: usize = 250;
+
+type Step = fn(&mut Story) -> Check;
+
+/// How often each is chosen.
+const CHOICES: &[(usize, Step)] = &[
+    (10, Story::alloc),
+    (7, Story::free),
+    (6, Story::resize),
+    (12, Story::snapshot),
+    (2, Story::foreign_snapshot),
+    (7, Story::delete_snapshot),
+    (8, Story::roll_back),
+    (5, Story::rename_snapshot),
+    (6, Story::info),
+    (4, Story::create_base),
+    (7, Story::clone_base),
+    (6, Story::clone_snapshot),
+    (7, Story::rename_volume),
+    (6, Story::attribute),
+    (10, Story::write),
+    (2, Story::flip_names),
+    (1, Story::missing),
+];
+
+fn choose(story: &mut Story) -> Step {
+    let all = CHOICES.iter().map(|(weight, _)| weight).sum();
+    let mut left = story.below(all);
+    for (weight, step) in CHOICES {
+        match left.checked_sub(*weight) {
+            Some(rest) => left = rest,
+            None => return *step,
+        }
+    }
+    Story::info
+}
+
+/// Clones before what they are made from, until nothing is left.
+fn end(story: &mut Story) -> Check {
+    for at in 0..story.state.disks.len() {
+        let volname = story.state.disks[at].volname.clone();
+        let unprotected =
+            pve_storage_truenas::ops::update_volume_attribute(&story.config(), &volname, "protected", "0");
+        story.agree(unprotected, None)?;
+        story.state.disks[at].protected = false;
+    }
+    while !story.state.disks.is_empty() {
+        story.free()?;
+        story.compare()?;
+    }
+    let left = story.nas.inventory();
+    match left.len() {
+        3 => Ok(()),
+        _ => Err(format!("left behind: {left:?}")),
+    }
+}
+
+fn tell(seed: u64, steps: usize) {
+    let mut story = Story::begin(seed);
+    let step = |story: &mut Story| {
+        choose(story)(story)?;
+        story.compare()
+    };
+    let whole = (0..steps)
+        .try_for_each(|_| step(&mut story))
+        .and_then(|()| end(&mut story));
+    let Err(why) = whole else { return };
+    let last = story.steps.len().saturating_sub(15);
+    let steps = story.steps[last..].join("\n  ");
+    panic!(
+        "TRUENAS_MODEL_SEED={seed}, step {}:\n  {steps}\n{why}",
+        story.steps.len()
+    );
+}
+
+fn tell_some(seeds: std::ops::Range<u64>) {
+    match std::env::var("TRUENAS_MODEL_SEED") {
+        Ok(seed) => tell(seed.parse().unwrap(), STEPS),
+        Err(_) => seeds.for_each(|seed| tell(seed, STEPS)),
+    }
+}
+
+#[test]
+fn random_operations_do_what_the_model_does_1() {
+    tell_some(0..3);
+}
+
+#[test]
+fn random_operations_do_what_the_model_does_2() {
+    tell_some(3..6);
+}
+
+#[test]
+fn random_operations_do_what_the_model_does_3() {
+    tell_some(6..9);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn many_random_operations_do_what_the_model_does() {
+    tell_some(100..180);
+}
