@@ -10,14 +10,14 @@ mod story;
 use story::{Check, Story};
 
 const MIB: u64 = 1 << 20;
-const STEPS: usize = 250;
+const STEPS: usize = 300;
 
 type Step = fn(&mut Story) -> Check;
 
 /// How often each is chosen.
 const CHOICES: &[(usize, Step)] = &[
     (10, Story::alloc),
-    (7, Story::free),
+    (4, Story::free),
     (6, Story::resize),
     (12, Story::snapshot),
     (2, Story::foreign_snapshot),

@@ -20,7 +20,7 @@ mod snapshots;
 
 use truenas_sim::rules::Rule;
 
-use crate::support::Nas;
+use crate::support::{Nas, version};
 
 /// A NAS that obeys TRUENAS_SIM_VERSION and TRUENAS_SIM_WITHOUT whatever its arguments are, and that is not recorded:
 /// some frames of these tests are wrong on purpose. Links appear at once unless the test is about them.
@@ -33,10 +33,6 @@ fn nas(arguments: &[&str]) -> Nas {
         all.extend(["--without", rule]);
     }
     Nas::start(&all)
-}
-
-fn version() -> String {
-    std::env::var("TRUENAS_SIM_VERSION").unwrap_or_else(|_| "25.10.4".into())
 }
 
 fn path_of<F>(_: F) -> &'static str {

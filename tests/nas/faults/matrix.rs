@@ -55,7 +55,7 @@ impl Fault {
         );
         let file = node().join(name);
         std::fs::write(&file, json!([self.rule()]).to_string()).unwrap();
-        Nas::start(&["--faults", file.to_str().unwrap(), "--link-delay", "0"])
+        Nas::unrecorded(&["--faults", file.to_str().unwrap(), "--link-delay", "0"])
     }
 }
 
@@ -69,7 +69,7 @@ pub fn fired(nas: &Nas) -> bool {
 impl Plan {
     pub fn of(name: &str) -> Self {
         let operation = named(name);
-        let nas = Nas::start(&["--link-delay", "0"]);
+        let nas = Nas::unrecorded(&["--link-delay", "0"]);
         let volumes = (operation.prepare)(&nas);
         let before = seen(&nas);
         let sent = methods(&nas).len();

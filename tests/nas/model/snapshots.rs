@@ -22,6 +22,18 @@ impl Story {
         }
     }
 
+    /// The newest, or any.
+    fn snapshot_to_return_to(&mut self, disk: usize) -> String {
+        let newest = self.state.disks[disk]
+            .snapshots
+            .last()
+            .map(|newest| newest.name.clone());
+        match newest {
+            Some(newest) if self.below(2) == 0 => newest,
+            _ => self.snapshot_name(disk),
+        }
+    }
+
     pub fn snapshot(&mut self) -> Check {
         let Some(at) = self.disk() else { return Ok(()) };
         let (disk, name) = (self.state.disks[at].clone(), self.one_of(&NAMES));
@@ -70,7 +82,7 @@ impl Story {
 
     pub fn roll_back(&mut self) -> Check {
         let Some(at) = self.disk() else { return Ok(()) };
-        let (name, disk) = (self.snapshot_name(at), self.state.disks[at].clone());
+        let (name, disk) = (self.snapshot_to_return_to(at), self.state.disks[at].clone());
         self.say(format!("roll back {}@{name}", disk.volname));
         let found = disk.snapshots.iter().position(|snapshot| snapshot.name == name);
         let newer = found.map_or(&[][..], |found| &disk.snapshots[found + 1..]);

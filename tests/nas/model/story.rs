@@ -24,7 +24,7 @@ pub struct Story {
 impl Story {
     pub fn begin(seed: u64) -> Self {
         Self {
-            nas: Nas::start(&["--link-delay", "0", "--limiter-window", "100"]),
+            nas: Nas::unrecorded(&["--link-delay", "0", "--limiter-window", "100"]),
             state: State::default(),
             rng: Rng::new(seed),
             plain: false,
