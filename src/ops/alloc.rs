@@ -282,11 +282,22 @@ fn who_has_it(api: &mut Api, zvol: &ZvolName, full: &str, nonce: &str, refused: 
 }
 
 pub fn write_mark(config: &Config, zvol: &ZvolName, mark: &Mark, api: &mut Api) -> Result<()> {
+    write_mark_of(config, zvol, zvol, mark, api)
+}
+
+/// Writes on `zvol` the mark that is right when it is called `named`.
+pub fn write_mark_of(
+    config: &Config,
+    zvol: &ZvolName,
+    named: &ZvolName,
+    mark: &Mark,
+    api: &mut Api,
+) -> Result<()> {
     let full = zvol.full(&config.dataset);
-    let request = dataset::set_properties(&full, &mark.properties(zvol));
+    let request = dataset::set_properties(&full, &mark.properties(named));
     let kept = |api: &mut Api| {
         let row = find(api, &full)?;
-        let written = row.filter(|row| Mark::read(zvol, &row.user_properties).as_ref() == Some(mark));
+        let written = row.filter(|row| Mark::read(named, &row.user_properties).as_ref() == Some(mark));
         Ok(written.map(|row| Made {
             volsize: row.volsize,
             user_properties: row.user_properties,

@@ -4,7 +4,7 @@ use super::alloc::write_mark;
 use super::device;
 use super::image::no_zvol;
 use super::look::{Look, ours_to_change};
-use super::rename::move_zvol;
+use super::rename::{mark_back, move_zvol};
 use super::snapshot;
 use super::{UNDER_LOCK, api, on, undone};
 use crate::api::dataset::Resource;
@@ -124,6 +124,7 @@ fn build(
         },
         nonce: random::uuid()?,
     };
+    mark_back(config, from, to, row, undo);
     // Last: it says that the template is whole.
     write_mark(config, to, &mark, api)?;
     Ok(mark.volname)

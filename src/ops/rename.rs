@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::again::export_again;
-use super::alloc::{free_name, next_name, wanted, write_mark};
+use super::alloc::{free_name, next_name, wanted, write_mark, write_mark_of};
 use super::device;
 use super::free::one_of;
 use super::image::{no_zvol, parse_vmid};
@@ -126,6 +126,7 @@ impl Job {
         if !plain {
             mark.volname = spelt(published.volname);
         }
+        mark_back(config, &self.from, &self.to, &self.row, undo);
         write_mark(config, &self.to, &mark, api)?;
         Ok(mark.volname)
     }
@@ -193,6 +194,23 @@ pub fn move_zvol(
         },
     );
     rename_exactly(api, &old, &new, guid)
+}
+
+/// Gives the zvol the mark back that it had under its old name: how PVE spells it stands nowhere else.
+pub fn mark_back(
+    config: &Config,
+    from: &ZvolName,
+    to: &ZvolName,
+    row: &Resource,
+    undo: &mut Undo<'static, Api>,
+) {
+    let Some(mark) = Mark::read(from, &row.user_properties) else {
+        return;
+    };
+    let (config, from, to) = (config.clone(), from.clone(), to.clone());
+    undo.push(format!("mark of zvol {}", row.name), move |api: &mut Api| {
+        write_mark_of(&config, &to, &from, &mark, api)
+    });
 }
 
 fn rename_exactly(api: &mut Api, old: &str, new: &str, guid: u64) -> Result<()> {
