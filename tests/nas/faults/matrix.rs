@@ -118,7 +118,11 @@ impl Plan {
             self.repeat(&nas, &volumes)
                 .map_err(|why| format!("after {first:?}: {why}"))?;
         }
-        free_everything(&nas)
+        // What is as after an undisturbed run can be freed as that was.
+        match fault.is_waited_for() {
+            true => free_everything(&nas),
+            false => Ok(()),
+        }
     }
 
     /// Wholly there or wholly not.

@@ -32,11 +32,14 @@ fn held(tables: &Tables) -> World {
             continue;
         }
         let tag = dataset.content.tag_at(0);
-        let attributes =
-            ["notes", "protected"].map(|key| dataset.user.get(&format!("pve-storage-truenas:{key}")));
+        let property = |key: &str| {
+            let value = dataset.user.get(&format!("pve-storage-truenas:{key}"));
+            value.map(|text| without_number(text))
+        };
+        let properties = ["name", "volume", "notes", "protected"].map(property);
         let (extents, mappings) = exports(tables, name);
         rows.push(format!(
-            "zvol {name} {} {tag:?} {attributes:?}: {extents} extents, {mappings} mappings",
+            "zvol {name} {} {tag:?} {properties:?}: {extents} extents, {mappings} mappings",
             dataset.volsize
         ));
         let mut snapshots: Vec<_> = tables.zfs.snapshots_of(name).collect();

@@ -109,7 +109,8 @@ impl Story {
         let told = ops::volume_rollback_is_possible(&self.config(), volname, name);
         let told = told.map_err(|error| error.to_string())?;
         let mut blockers = told.blockers.clone();
-        (blockers.sort(), newer.sort());
+        blockers.sort();
+        newer.sort();
         match blockers == newer && told.refusal.is_empty() == refusal.is_none() {
             true => Ok(()),
             false => Err(format!("rollback_is_possible says {told:?}, expected {newer:?}")),
