@@ -142,3 +142,12 @@ fn free_is_finished_by_a_second_free_after_any_refusal_or_lost_answer() {
         free_case(53 + 10 * id, method, "after", "restart");
     }
 }
+
+#[test]
+fn a_snapshot_whose_answer_was_lost_is_recognised() {
+    let create = "pool.snapshot.create";
+    let nas = prepared(json!({"id": 90, "method": create, "nth": 1, "when": "after", "do": "close"}));
+    let volname = nas.alloc("100", "1024");
+    ops::volume_snapshot(&nas.config(), &volname, "one").unwrap();
+    assert!(fired(&nas));
+}
