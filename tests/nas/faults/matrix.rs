@@ -1,6 +1,8 @@
 //! Every fault at every call of every operation. The calls are those of an undisturbed run, so none is forgotten when
 //! an operation changes.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use pve_storage_truenas::error::Result;
 use serde_json::{Value, json};
 
@@ -49,11 +51,9 @@ impl Fault {
     }
 
     pub fn server(&self) -> Nas {
-        let name = format!(
-            "{}-{}-{}-{}.json",
-            self.spot.method, self.spot.nth, self.when, self.what
-        );
-        let file = node().join(name);
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = node().join(format!("matrix.{number}.json"));
         std::fs::write(&file, json!([self.rule()]).to_string()).unwrap();
         Nas::unrecorded(&["--faults", file.to_str().unwrap(), "--link-delay", "0"])
     }
