@@ -136,9 +136,18 @@ impl Plan {
             Err(error) if !error.leftovers.is_empty() => Err(format!("leftovers: {error}")),
             Err(_) if *world == self.before || *world == self.after => Ok(()),
             // What is freed has no export and another name while it goes.
-            Err(_) if self.operation.name == "free" => Ok(()),
+            Err(_) if self.operation.name == "free" && self.is_whole_while_listed(world) => Ok(()),
             _ => Err(format!("{first:?} and {world:#?}")),
         }
+    }
+
+    fn is_whole_while_listed(&self, world: &World) -> bool {
+        let snapshots = |world: &World| {
+            let rows = world.iter().filter(|row| row.starts_with("snapshot "));
+            rows.cloned().collect::<World>()
+        };
+        let listed = world.iter().any(|row| row.starts_with("listed "));
+        !listed || snapshots(world) == snapshots(&self.before)
     }
 
     pub fn repeat(&self, nas: &Nas, volumes: &[String]) -> std::result::Result<(), String> {
