@@ -69,9 +69,10 @@ pub fn expose(
         return Err(super::image::no_zvol(&zvol.full(&config.dataset)));
     }
     if let Some(row) = look.child(&exposure.clone) {
-        if row.origin.as_deref() == Some(origin.as_str())
-            && let Some(identity) = look.exports.identity(&exposure.clone, row.volsize)
-        {
+        let whole = (row.origin.as_deref() == Some(origin.as_str()))
+            .then(|| look.exports.identity(&exposure.clone, row.volsize))
+            .flatten();
+        if let Some(identity) = whole {
             return Ok(identity.to_be_read());
         }
         // An earlier call was cut off between the two, or the snapshot was made anew under its name.
