@@ -6,6 +6,20 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 suites=$target/suites
 mkdir -p "$suites"
 
+# shellcheck source=/dev/null
+own_release() {
+    (. /etc/os-release && echo "$VERSION_CODENAME")
+}
+
+# packages_of RELEASE: where tools/package puts them. A compiled perl module fits one release of Debian only.
+packages_of() {
+    if [ "$1" = "$(own_release)" ]; then
+        echo "$target/package"
+    else
+        echo "$target/package-$1"
+    fi
+}
+
 # suite NAME COMMAND…
 suite() {
     local name=$1 start=$SECONDS status=0
