@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # Sourced after tools/suites.sh: makes what a guest of the rig needs to run the installed plugin, and starts commands in one.
 
-# A compiled perl module fits one release of Debian only.
-# shellcheck source=/dev/null
-rig_suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+rig_suite=${RIG_SUITE:-$(own_release)}
+rig_packages=$(packages_of "$rig_suite")
 rig_stage=$target/rig/stage
 
-# Debug symbols are not needed there, and each start would read them.
+# Debug symbols are not needed there, and each start would read them. Built here, it runs there as long as the release there is
+# not an older one.
 rig_copy_sim() {
     cargo build --quiet --locked --package truenas-sim
     mkdir -p "$rig_stage/target/rig/bin"
@@ -14,17 +14,16 @@ rig_copy_sim() {
 }
 
 rig_packages_are_new() {
-    local built
-    built=$(find "$target/package" -maxdepth 1 -name 'pve-storage-truenas-native_*.deb' 2>/dev/null)
-    [ -n "$built" ] &&
-        [ -z "$(find debian lib man src xs Cargo.toml Cargo.lock Makefile.PL build.rs tools/package -newer "$built" -print -quit)" ]
+    local built sources=(debian lib man src xs Cargo.toml Cargo.lock Makefile.PL build.rs tools/package tools/package-root.sh)
+    built=$(find "$rig_packages" -maxdepth 1 -name 'pve-storage-truenas-native_*.deb' 2>/dev/null)
+    [ -n "$built" ] && [ -z "$(find "${sources[@]}" -newer "$built" -print -quit)" ]
 }
 
 # Without a blib/ beside it tools/pvesm takes the installed plugin.
 rig_prepare() {
     rig/setup
     rig/build --suite "$rig_suite"
-    rig_packages_are_new || tools/package
+    rig_packages_are_new || tools/package --suite "$rig_suite"
     mkdir -p "$rig_stage/t"
     rm -rf "${rig_stage:?}/tools" "$rig_stage/t/lib" "$rig_stage/rig"
     cp -r tools "$rig_stage/"
@@ -36,5 +35,5 @@ rig_prepare() {
 
 # rig_run OPTION… -- COMMAND…: in a fresh guest with the packages installed.
 rig_run() {
-    rig/run --suite "$rig_suite" --install "$target/package" --share "$rig_stage" --env RIG_CHECKOUT=/mnt/share "$@"
+    rig/run --suite "$rig_suite" --install "$rig_packages" --share "$rig_stage" --env RIG_CHECKOUT=/mnt/share "$@"
 }
