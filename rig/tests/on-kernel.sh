@@ -41,6 +41,13 @@ cut_portal() {
         nft add rule inet cut out ip saddr "$1" tcp sport 3260 drop
 }
 
+# The NAS answers at its portals, but no more at its API.
+cut_api() {
+    nft add table inet cut &&
+        nft add chain inet cut out '{ type filter hook output priority 0; }' &&
+        nft add rule inet cut out tcp dport "${url##*:}" drop
+}
+
 # Every packet between node and target is answered with a reset.
 cut_with_reset() {
     nft -f - <<'END'
