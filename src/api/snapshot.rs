@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answers, Flight, Request, Ticket};
+use super::Request;
 use crate::error::{Error, Kind, Result};
 use crate::rpc::{Answer, Call};
 use crate::volume::mark::Properties;
@@ -55,60 +55,37 @@ pub struct Snapshot {
     pub creation: u64,
     /// Bytes of the zvol at that moment.
     pub volsize: u64,
-    /// Those of the zvol are inherited; empty where the server does not tell.
+    /// Its own; what it inherits from the zvol is left out.
     pub user_properties: Properties,
+    /// False where the server does not tell user properties: the zvol's mark is inherited, so there are some.
+    pub shows_marks: bool,
 }
 
 const ASKED: [&str; 3] = ["creation", "volsize", "guid"];
 
-/// Snapshots of one zvol, asked in both ways at once: 25.10 tells user properties only by the first, 26 only by the
-/// second, which 25.10 does not have (pool_/snapshot.py of both).
-pub struct Details {
-    all: Ticket<Vec<Snapshot>>,
-    resources: Ticket<Vec<Snapshot>>,
+/// Those of one zvol, in no order.
+pub fn all_of(dataset: &str) -> Request<Vec<Snapshot>> {
+    entries(
+        &["dataset", "=", dataset],
+        json!({"extra": {"properties": ASKED}}),
+    )
 }
 
-impl Details {
-    pub fn of(dataset: &str, flight: &mut Flight) -> Self {
-        let options = json!({"extra": {"properties": ASKED}});
-        Self {
-            all: flight.add(entries(&["dataset", "=", dataset], options)),
-            resources: flight.add(resources(dataset)),
-        }
-    }
+/// One by its full name, with its user properties before 26: they are shown to those who ask for all properties.
+pub fn one(full: &str) -> Request<Vec<Snapshot>> {
+    entries(&["id", "=", full], json!({}))
+}
 
-    /// Of one snapshot for certain, and perhaps of others. 25.10 shows user properties only to those who ask for all.
-    pub fn with_marks(dataset: &str, full: &str, flight: &mut Flight) -> Self {
-        Self {
-            all: flight.add(entries(&["id", "=", full], json!({}))),
-            resources: flight.add(resources(dataset)),
-        }
-    }
-
-    /// Oldest first; none where there is no such zvol.
-    pub fn collect(self, answers: &mut Answers) -> Result<Vec<Snapshot>> {
-        let entries = answers.take(self.all);
-        let mut found = match answers.take(self.resources) {
-            Err(error) if error.kind == Kind::NoMethod => entries?,
-            // The role ZFS_RESOURCE_READ is not among those that 1.x and 2.x asked for.
-            Err(error) if error.kind == Kind::Auth => entries?,
-            Err(error) if error.kind == Kind::NotFound => Vec::new(),
-            resources => resources?,
-        };
-        found.sort_by_key(|snapshot| snapshot.createtxg);
-        Ok(found)
-    }
+/// With user properties, which only this method shows from 26 on, when it came (pool_/snapshot.py).
+pub fn all_with_marks(dataset: &str) -> Request<Vec<Snapshot>> {
+    let params = json!([{"paths": [dataset], "properties": ASKED, "get_user_properties": true}]);
+    Request::reading(Call::read("zfs.resource.snapshot.query", params), read_resources)
 }
 
 fn entries(filter: &[&str; 3], options: Value) -> Request<Vec<Snapshot>> {
     let params = json!([[filter], options]);
     Request::reading(Call::read("pool.snapshot.query", params.clone()), read_entries)
         .or_older(Call::read("zfs.snapshot.query", params), read_entries)
-}
-
-fn resources(dataset: &str) -> Request<Vec<Snapshot>> {
-    let params = json!([{"paths": [dataset], "properties": ASKED, "get_user_properties": true}]);
-    Request::reading(Call::read("zfs.resource.snapshot.query", params), read_resources)
 }
 
 #[derive(Deserialize)]
@@ -155,6 +132,7 @@ impl From<WireEntry> for Snapshot {
             .filter_map(|(key, property)| Some((key.clone(), property.text()?.to_owned())))
             .collect();
         Self {
+            shows_marks: wire.properties.keys().any(|key| key.contains(':')),
             guid: number("guid"),
             createtxg: wire.createtxg,
             creation: number("creation"),
@@ -200,6 +178,7 @@ impl From<WireResource> for Snapshot {
                 .unwrap_or(0)
         };
         Self {
+            shows_marks: true,
             guid: wire.guid,
             createtxg: wire.createtxg,
             creation: number("creation"),

@@ -101,11 +101,17 @@ impl Job {
             format!("export of zvol {}", self.row.name),
             self.export_back(config, look, volname),
         );
-        look.exports.unpublish(api, &self.from)?;
+        // First: where the server cannot, nothing has changed.
         move_zvol(config, &self.from, &self.to, self.row.guid, api, undo)?;
+        look.exports.unpublish(api, &self.from)?;
         let plan = look.exports.plan(&self.to)?;
-        let base = volname.rsplit_once('/').map(|(base, _)| base);
-        let spelt = |own: String| base.map_or(own.clone(), |base| format!("{base}/{own}"));
+        let kept = Mark::read(&self.from, &self.row.user_properties).map(|mark| mark.volname);
+        let base_in = |name: &str| name.rsplit_once('/').map(|(base, _)| base.to_owned());
+        let base = base_in(volname).or_else(|| base_in(kept.as_deref()?));
+        let spelt = |own: String| match &base {
+            Some(base) => format!("{base}/{own}"),
+            None => own,
+        };
         let plain = config.names == VolumeNames::Plain || self.to.is_cloudinit();
         let own = if plain {
             self.to.to_string()

@@ -1,10 +1,10 @@
 //! volume_rollback_is_possible and volume_snapshot_rollback: in place, to the newest snapshot only.
 
 use super::look::ours_to_change;
-use super::snapshot::{is_ours, short};
+use super::snapshot::{by_age, is_ours, short};
 use super::{LIST, ROLLBACK, api, device, image, on};
 use crate::api::dataset::{self, Resource};
-use crate::api::snapshot::{self as api_snapshot, Details, Snapshot};
+use crate::api::snapshot::{self as api_snapshot, Snapshot};
 use crate::api::{Api, Flight, Lane};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -59,10 +59,10 @@ fn look(config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<(Resource, Ve
     let full = zvol.full(&config.dataset);
     let mut flight = Flight::default();
     let rows = flight.add(dataset::exactly(&[&full]));
-    let details = Details::of(&full, &mut flight);
+    let snapshots = flight.add(api_snapshot::all_of(&full));
     let mut answers = api.send(flight)?;
     let resource = image::pick(config, zvol, answers.take(rows))?;
-    Ok((resource, details.collect(&mut answers)?))
+    Ok((resource, by_age(answers.take(snapshots)?)))
 }
 
 /// The snapshot, if it is the newest.

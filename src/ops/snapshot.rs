@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::dependents::{self, Dependents};
 use super::image::no_snapshot;
 use super::{LIST, SNAPSHOT, api, on, undone};
-use crate::api::snapshot::{self as api_snapshot, Details, Named, Snapshot};
-use crate::api::{Api, Flight, Lane, done_or_found};
+use crate::api::snapshot::{self as api_snapshot, Named, Snapshot};
+use crate::api::{Api, Lane, done_or_found};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
@@ -79,19 +79,31 @@ fn take_back(dataset: &str, name: &SnapName, nonce: &str) -> impl FnOnce(&mut Ap
 
 /// That of the call which made the snapshot `full` under the name `name`.
 fn nonce_of(dataset: &str, full: &str, name: &SnapName, api: &mut Api) -> Result<Option<String>> {
-    let mut flight = Flight::default();
-    let details = Details::with_marks(dataset, full, &mut flight);
-    let all = details.collect(&mut api.send(flight)?)?;
-    let found = all.iter().find(|snapshot| snapshot.name == full);
-    let nonce = found.and_then(|snapshot| mark::snapshot_nonce(name, &snapshot.user_properties));
-    Ok(nonce.map(str::to_owned))
+    let named = |all: Vec<Snapshot>| all.into_iter().find(|snapshot| snapshot.name == full);
+    let Some(found) = named(api.ask(api_snapshot::one(full))?) else {
+        return Ok(None);
+    };
+    let told = match found.shows_marks {
+        true => Some(found),
+        false => match api.ask(api_snapshot::all_with_marks(dataset)) {
+            Err(error) if matches!(error.kind, Kind::NoMethod | Kind::Auth | Kind::NotFound) => None,
+            all => named(all?),
+        },
+    };
+    let nonce =
+        told.and_then(|snapshot| mark::snapshot_nonce(name, &snapshot.user_properties).map(str::to_owned));
+    Ok(nonce)
 }
 
 /// Oldest first; one flight.
 pub fn details(dataset: &str, api: &mut Api) -> Result<Vec<Snapshot>> {
-    let mut flight = Flight::default();
-    let details = Details::of(dataset, &mut flight);
-    details.collect(&mut api.send(flight)?)
+    api.ask(api_snapshot::all_of(dataset)).map(by_age)
+}
+
+/// Clocks may be set back; transaction groups are not.
+pub fn by_age(mut snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
+    snapshots.sort_by_key(|snapshot| snapshot.createtxg);
+    snapshots
 }
 
 /// A snapshot that is not there is no error.
