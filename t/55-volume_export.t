@@ -43,8 +43,10 @@ refused('nothing at all', '', qr/the stream ends before it has told the size/, @
 refused('half a header', "\0\0\0", qr/the stream ends before it has told the size/, @raw);
 refused('no bytes', pack('Q<', 0), qr/0 bytes are no size/, @raw);
 refused('too many bytes', pack('Q<', ~0), qr/bytes are no size/, @raw);
-refused('a device that does not come', pack('Q<', 2**20), qr/iscsiadm is not installed|no iSCSI session/,
-    @raw);
+refused(
+    'a device that does not come', pack('Q<', 2**20), qr/iscsiadm is not installed|no iSCSI session/,
+    @raw
+);
 
 ok !eval {
     open my $null, '>', '/dev/null' or die "null: $!";
