@@ -33,12 +33,13 @@ is_block() {
     [ -b "$(node_path "$1")" ]
 }
 
-# cut_portal ADDRESS: packets to it get lost.
+# cut_portal ADDRESS [PORT]: packets to it get lost.
 cut_portal() {
+    local port=${2:-3260}
     nft add table inet cut &&
         nft add chain inet cut out '{ type filter hook output priority 0; }' &&
-        nft add rule inet cut out ip daddr "$1" tcp dport 3260 drop &&
-        nft add rule inet cut out ip saddr "$1" tcp sport 3260 drop
+        nft add rule inet cut out ip daddr "$1" tcp dport "$port" drop &&
+        nft add rule inet cut out ip saddr "$1" tcp sport "$port" drop
 }
 
 # The NAS answers at its portals, but no more at its API.

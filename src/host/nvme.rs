@@ -197,9 +197,18 @@ fn refused(how: &Connect<'_>, cause: &io::Error) -> Error {
             "the target refused this node: its host NQN is not admitted, or its DH-CHAP key is missing or wrong",
             "compare TrueNAS > Shares > NVMe-oF > Hosts with hostnqn and nvme_dhchap_secret of the storage",
         ),
+        // The kernel says this of either side's proof.
+        Some(libc::EKEYREJECTED) if how.dhchap.is_some_and(|keys| keys.controller.is_some()) => (
+            "DH-CHAP failed: the DH-CHAP key is wrong on one side, that of this node or that of the controller",
+            "compare nvme_dhchap_secret and nvme_dhchap_ctrl_secret of the storage with the host's keys on the TrueNAS",
+        ),
         Some(libc::EKEYREJECTED) => (
-            "the target could not prove itself with the controller's DH-CHAP key",
-            "compare nvme_dhchap_ctrl_secret of the storage with the host's key on the TrueNAS",
+            "the target refused this node: its DH-CHAP key is wrong",
+            "compare nvme_dhchap_secret of the storage with the host's key: TrueNAS > Shares > NVMe-oF > Hosts",
+        ),
+        Some(libc::ENOKEY) if how.dhchap.is_none() => (
+            "the target asks for a DH-CHAP key, and this storage has none",
+            "set nvme_dhchap_secret, or remove the host's key: TrueNAS > Shares > NVMe-oF > Hosts",
         ),
         Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ETIMEDOUT) => (
             "the portal cannot be reached",
