@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::sys::poll;
-use crate::transport::{self, Exports, Pending, Transport};
+use crate::transport::{self, Exports, Pending, Transport, memory};
 use crate::volume::{DeviceName, Mark, Volname, ZvolName};
 use crate::{logging, volume::zvol::WEIGHT};
 
@@ -90,6 +90,9 @@ fn free(config: &Config, volname: &str) -> Result<Option<String>> {
     let mut api = api(config, Lane::Locked, UNDER_LOCK);
     let seen = Seen::look(config, transport.as_ref(), &zvol, &mut api)?;
     let Some(resource) = seen.resource else {
+        let device = DeviceName::from(&zvol);
+        let known = memory::recall(&config.storeid, &device);
+        device::leave(config, transport.as_ref(), &device, known.as_ref())?;
         seen.exports.unpublish(&mut api, &zvol)?;
         return leftover(config, transport.as_ref(), &zvol, &mut api);
     };

@@ -2,7 +2,7 @@ use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
 use serde_json::json;
 
-use crate::support::{DATASET, Nas};
+use crate::support::{DATASET, Nas, node};
 
 #[test]
 fn free_removes_everything_but_the_weight_volume_and_the_target_lives() {
@@ -139,4 +139,19 @@ fn a_volume_without_mark_that_another_target_exports_is_refused() {
         error.to_string().contains("exported by another target"),
         "{error}"
     );
+}
+
+#[test]
+fn a_volume_that_went_behind_our_back_takes_its_link_with_it() {
+    let nas = Nas::new();
+    let volname = nas.alloc("100", "1024");
+    let link = node()
+        .join("dev/truenas")
+        .join(&nas.storeid)
+        .join("vm-100-disk-0");
+    std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/nowhere", &link).unwrap();
+    nas.by_hand("pool.dataset.delete", json!([format!("{DATASET}/vm-100-disk-0")]));
+    nas.free(&volname).unwrap();
+    assert!(link.symlink_metadata().is_err());
 }
