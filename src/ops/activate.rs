@@ -35,6 +35,13 @@ fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()
         expose::sweep(config);
         lease::hold(&config.storeid, &name)?;
     }
+    let mut api = api(config, Lane::Work, ACTIVATE);
+    if transport.admits_first() {
+        match transport.admit(&mut api) {
+            Err(error) if !unanswered(&error) => return Err(error),
+            _ => {}
+        }
+    }
     let mut last = None;
     if let Some(known) = memory::recall(&config.storeid, &name) {
         match device::come(config, transport.as_ref(), &name, &known, deadline.at_most(WARM)) {
@@ -44,7 +51,6 @@ fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()
             Err(error) => last = Some(error),
         }
     }
-    let mut api = api(config, Lane::Work, ACTIVATE);
     let asked = match &snapshot {
         None => ask(config, transport.as_ref(), &zvol, volname, &mut api),
         Some(snapshot) => expose::expose(config, transport.as_ref(), &zvol, snapshot, &mut api),
@@ -92,7 +98,10 @@ fn not_exported(full: &str) -> Error {
         Kind::NotFound,
         format!("the target of this storage does not export zvol '{full}'"),
     )
-    .advice("make an extent for it and add it to the target: TrueNAS > Shares > Block (iSCSI) Shares Targets")
+    .advice(
+        "make an extent for it and add it to the target (TrueNAS > Shares > Block (iSCSI) Shares Targets), or a namespace \
+         of the subsystem (Shares > NVMe-oF Subsystems)",
+    )
 }
 
 /// Somebody removed the export of a volume that we made, or a call died in between. A clone has the sectors of what it

@@ -44,6 +44,11 @@ pub trait Transport {
         Ok(())
     }
 
+    /// True when trying without `admit` could be refused, and a refusal costs more than the question.
+    fn admits_first(&self) -> bool {
+        false
+    }
+
     /// Makes the device of an exported zvol appear on this node and proves that it is the one. The path is stable
     /// as long as the device is there.
     fn attach(&self, identity: &Identity, deadline: Deadline) -> Result<PathBuf>;

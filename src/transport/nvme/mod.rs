@@ -74,6 +74,11 @@ impl Transport for Nvme {
         admit::admit(&self.settings, api)
     }
 
+    /// The kernel may stand still for a minute after a key was refused.
+    fn admits_first(&self) -> bool {
+        self.settings.dhchap.is_some() && !node::is_connected(&self.settings)
+    }
+
     fn attach(&self, identity: &Identity, deadline: Deadline) -> Result<PathBuf> {
         node::attach(&self.settings, self.prefer_ipv4, identity, deadline)
     }

@@ -36,6 +36,11 @@ pub fn attach(
     by_id::of_namespace(&identity.unique, &head.name, deadline)
 }
 
+pub fn is_connected(settings: &config::Nvme) -> bool {
+    let mut controllers = nvme::controllers(&settings.subsystem_nqn).into_iter();
+    controllers.any(|controller| controller.live)
+}
+
 /// Every portal that has no controller yet gets one; a dead portal is a warning as long as one path lives.
 fn connect_all(settings: &config::Nvme, prefer_ipv4: bool, deadline: Deadline) -> Result<()> {
     let nqn = &settings.subsystem_nqn;
