@@ -236,3 +236,48 @@ fn volumes_of_the_other_transport_are_not_ours() {
     assert!(nas.names().contains(&iscsi));
     assert!(names(&config).contains(&ours));
 }
+
+/// This node's name, and what the NAS knows of it.
+fn hosts(nas: &Nas) -> Vec<Value> {
+    let name = std::fs::read_to_string(node().join("etc/nvme/hostnqn")).unwrap();
+    let filter = json!([[["hostnqn", "=", name.trim()]], {}]);
+    nas.by_hand("nvmet.host.query", filter)
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+fn key(letter: char) -> String {
+    // 32 bytes and their CRC-32 are not checked before a connection.
+    format!("DHHC-1:00:{}Qg==:", letter.to_string().repeat(46))
+}
+
+#[test]
+fn activation_admits_this_node_before_it_connects() {
+    let nas = Nas::new();
+    let open = config(&nas, &[("portals", "127.0.0.1:4421")]);
+    let volname = alloc(&open, "100");
+    let ports = exported(&nas)["ports"].as_array().unwrap().len();
+    assert_eq!(ports, 2);
+    // There is no kernel to connect with: what counts is what was settled before.
+    ops::activate_volume(&open, &volname, None).unwrap_err();
+    let known = hosts(&nas);
+    assert_eq!(known.len(), 1);
+    let links = nas.by_hand("nvmet.host_subsys.query", json!([]));
+    let linked = links
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|link| link["host"]["id"] == known[0]["id"] && link["subsys"]["subnqn"] == NQN);
+    assert!(linked, "{links}");
+    ops::activate_volume(&open, &volname, None).unwrap_err();
+    assert_eq!(hosts(&nas).len(), 1);
+    for letter in ['a', 'b'] {
+        let secret = key(letter);
+        let with_key = config(&nas, &[("nvme_dhchap_secret", &secret)]);
+        let error = ops::activate_volume(&with_key, &volname, None).unwrap_err();
+        assert!(!error.to_string().contains("DHHC"), "{error}");
+        let stored = nas.by_hand("nvmet.host.query", json!([]))[0]["dhchap_key"].clone();
+        assert_eq!(stored, json!(secret), "{error}");
+    }
+}

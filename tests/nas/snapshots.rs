@@ -2,7 +2,7 @@ use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
 use serde_json::json;
 
-use crate::support::{DATASET, Nas};
+use crate::support::{DATASET, Nas, node};
 
 fn zvol(name: &str) -> String {
     format!("{DATASET}/{name}")
@@ -235,4 +235,15 @@ fn volumes_of_another_cluster_are_not_rolled_back() {
     );
     let error = ops::volume_snapshot_rollback(&config, &volname, "one").unwrap_err();
     assert!(error.to_string().contains("another cluster"), "{error}");
+}
+
+#[test]
+fn a_snapshot_whose_answer_was_lost_is_known_by_its_mark() {
+    let file = node().join("snapshot.lost.json");
+    let fault = json!([{"method": "pool.snapshot.create", "nth": 1, "when": "after", "do": "close"}]);
+    std::fs::write(&file, fault.to_string()).unwrap();
+    let nas = Nas::start(&["--faults", file.to_str().unwrap()]);
+    let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
+    ops::volume_snapshot(&config, &volname, "one").unwrap();
+    assert_eq!(snapshot_names(&nas, "vm-100-disk-0"), ["one"]);
 }
