@@ -50,8 +50,8 @@ pub fn sessions(iqn: &str) -> Vec<Session> {
 
 fn session(folder: &std::path::Path, name: &str) -> Option<Session> {
     let number = name.strip_prefix("session")?;
-    let real = sysfs::real(folder)?;
-    let host = real
+    let device = fs::read_link(folder).ok()?;
+    let host = device
         .iter()
         .find_map(|part| part.to_str()?.strip_prefix("host")?.parse().ok())?;
     let connection = paths::sys()
@@ -128,8 +128,9 @@ pub fn log_in(
             });
         }
     }
+    let now = if attempts.is_empty() { open } else { sessions(iqn) };
     let usable = |session: &Session| session.logged_in && session.is_at(&ours);
-    Ok((sessions(iqn).into_iter().filter(usable).collect(), attempts))
+    Ok((now.into_iter().filter(usable).collect(), attempts))
 }
 
 /// The first address that takes connections. iscsiadm waits long for a dead one, and iscsid goes on trying behind it.

@@ -45,6 +45,10 @@ impl Disk {
         probe().is_block(&self.node())
     }
 
+    pub fn is_at(&self, host: u32, target: u32, lun: u32) -> bool {
+        self.address == address(host, target, lun)
+    }
+
     fn attribute(&self, name: &str) -> PathBuf {
         paths::sys()
             .join("class/scsi_device")
@@ -74,7 +78,11 @@ impl Disk {
 
 /// The disk that the kernel has at this place, if it has one.
 pub fn at(host: u32, target: u32, lun: u32) -> Option<Disk> {
-    disk(&format!("{host}:0:{target}:{lun}"))
+    disk(&address(host, target, lun))
+}
+
+fn address(host: u32, target: u32, lun: u32) -> String {
+    format!("{host}:0:{target}:{lun}")
 }
 
 fn disk(address: &str) -> Option<Disk> {

@@ -1,7 +1,7 @@
 //! Small reads and writes below `/sys`.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::probe::probe;
@@ -9,7 +9,11 @@ use crate::error::{Error, Kind, Result};
 
 /// The trimmed content of an attribute; `None` when it is gone or unreadable: devices leave at any moment.
 pub fn read(path: &Path) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+    // An attribute is at most a page, and comes whole with the first read (Linux, filesystems/sysfs.rst).
+    let mut page = [0_u8; 4096];
+    let count = File::open(path).ok()?.read(&mut page).ok()?;
+    let text = std::str::from_utf8(page.get(..count)?).ok()?;
+    Some(text.trim().to_owned())
 }
 
 pub fn write(path: &Path, value: &str) -> Result<()> {

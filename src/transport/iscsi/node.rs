@@ -16,8 +16,8 @@ use crate::transport::Identity;
 
 /// For one LUN on all sessions; the kernel needs less than a second where the LUN is there.
 const APPEARS: Duration = Duration::from_secs(20);
-/// For a target that has been told of a LUN and still serves another volume there.
-const STRANGE: Duration = Duration::from_secs(3);
+/// For a target that has been told of a LUN and still serves another volume there, and for a disk that gives no answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 const SCAN_AGAIN: Duration = Duration::from_secs(1);
 /// Longer than multipathd's own attempts at one path.
 const BUILD_AGAIN: Duration = Duration::from_secs(5);
@@ -40,19 +40,20 @@ pub fn attach(
     let naa = naa(identity)?;
     let sessions = log_in(settings, prefer_ipv4, deadline)?;
     let disks = disks_of(&sessions, identity, &naa, deadline.at_most(APPEARS))?;
-    forget_others(&naa, &disks)?;
     device(settings, identity, &naa, &disks, deadline)
 }
 
 /// Disks that the kernel still takes for this volume, at a LUN that it once had: udev's link could point to them.
-fn forget_others(naa: &Naa, disks: &[Disk]) -> Result<()> {
+fn forget_others(naa: &Naa, places: &[Place]) -> Result<()> {
+    let mut others = scsi::remembered(naa);
+    others.retain(|disk| !places.iter().any(|place| place.is_of(disk)));
+    if others.is_empty() {
+        return Ok(());
+    }
     let map = multipath::map(naa);
     let members = map.as_ref().map(Map::members).unwrap_or_default();
     let devices: Vec<String> = map.into_iter().map(|map| map.device).collect();
-    for stale in scsi::remembered(naa)
-        .into_iter()
-        .filter(|disk| !disks.contains(disk))
-    {
+    for stale in others {
         let stranger = matches!(stale.identity(), Ok((found, _)) if found.as_ref() != Some(naa));
         // A path of the map that is only silent may come back; one that answers for another disk must go.
         let kept = members.contains(&stale.name) && !stranger;
@@ -105,20 +106,18 @@ fn disks_of(sessions: &[Session], identity: &Identity, naa: &Naa, deadline: Dead
         .iter()
         .map(|session| Place::new(session, identity))
         .collect();
+    look(&mut places, identity, naa)?;
+    // While the kernel and udev are busy with what was scanned.
+    forget_others(naa, &places)?;
     loop {
-        for place in &mut places {
-            place.look(identity, naa)?;
-        }
-        if places.iter().all(Place::is_decided) {
+        let decided = || {
+            look(&mut places, identity, naa)?;
+            Ok(places.iter().all(Place::is_decided).then_some(()))
+        };
+        if events.until(deadline.at_most(SCAN_AGAIN), decided)?.is_some() || deadline.expired() {
             break;
         }
-        let appeared = || Ok(places.iter().any(Place::has_news).then_some(()));
-        if events.until(deadline.at_most(SCAN_AGAIN), appeared)?.is_none() {
-            if deadline.expired() {
-                break;
-            }
-            places.iter_mut().for_each(Place::ask_again);
-        }
+        places.iter_mut().for_each(Place::ask_again);
     }
     let mut disks = Vec::new();
     let mut last = None;
@@ -140,12 +139,17 @@ fn disks_of(sessions: &[Session], identity: &Identity, naa: &Naa, deadline: Dead
     }
 }
 
+fn look(places: &mut [Place], identity: &Identity, naa: &Naa) -> Result<()> {
+    places.iter_mut().try_for_each(|place| place.look(identity, naa))
+}
+
 /// Where a session has, or is about to have, the LUN. All are asked before any is waited for.
 struct Place<'a> {
     session: &'a Session,
     lun: u32,
     state: State,
-    strange_until: Option<Deadline>,
+    /// How long what is there may be another disk, or give no answer.
+    patience: Option<Deadline>,
 }
 
 enum State {
@@ -154,6 +158,8 @@ enum State {
     Scanned,
     /// A fresh scan found another disk: the target has that there now, and may for a moment.
     Strange(Disk),
+    /// The node of a new disk is there a moment before it can be opened (Linux 6.12: device_add, then bdev_add).
+    Silent(Error),
     Found(Disk),
     Failed(Error),
 }
@@ -164,7 +170,7 @@ impl<'a> Place<'a> {
             session,
             lun: identity.number,
             state: State::Unasked,
-            strange_until: None,
+            patience: None,
         }
     }
 
@@ -172,22 +178,22 @@ impl<'a> Place<'a> {
         scsi::at(self.session.host, self.session.target, self.lun).filter(Disk::has_node)
     }
 
+    fn is_of(&self, disk: &Disk) -> bool {
+        disk.is_at(self.session.host, self.session.target, self.lun)
+    }
+
     fn is_decided(&self) -> bool {
         matches!(self.state, State::Found(_) | State::Failed(_))
     }
 
-    fn has_news(&self) -> bool {
-        matches!(self.state, State::Scanned) && self.disk().is_some()
-    }
-
     /// The target may serve a new LUN a moment after the API's answer, and announces nothing.
     fn ask_again(&mut self) {
+        let lost_patience = self.patience.is_some_and(|end| end.expired());
         self.state = match std::mem::replace(&mut self.state, State::Unasked) {
-            State::Strange(disk) if self.strange_until.is_some_and(|end| end.expired()) => {
-                State::Failed(another(self.session, self.lun, &disk))
-            }
-            State::Scanned | State::Strange(_) | State::Unasked => State::Unasked,
-            decided => decided,
+            State::Strange(disk) if lost_patience => State::Failed(another(self.session, self.lun, &disk)),
+            State::Silent(error) if lost_patience => State::Failed(error),
+            decided @ (State::Found(_) | State::Failed(_)) => decided,
+            _ => State::Unasked,
         };
     }
 
@@ -198,8 +204,8 @@ impl<'a> Place<'a> {
         }
         match self.judge(identity, naa) {
             Ok(next) => {
-                if matches!(next, State::Strange(_)) {
-                    self.strange_until.get_or_insert(Deadline::within(STRANGE));
+                if matches!(next, State::Strange(_) | State::Silent(_)) {
+                    self.patience.get_or_insert(Deadline::within(PATIENCE));
                 }
                 self.state = next;
             }
@@ -210,18 +216,20 @@ impl<'a> Place<'a> {
     }
 
     fn judge(&self, identity: &Identity, naa: &Naa) -> Result<State> {
+        let scanned = !matches!(self.state, State::Unasked);
         if let Some(disk) = self.disk() {
-            // The kernel keeps the size of its last scan.
-            if matches!(self.state, State::Unasked) {
+            if !scanned {
+                // The kernel keeps the size of its last scan.
                 disk.rescan()?;
             }
             match judge(&disk, identity, naa) {
                 Verdict::Ours => return Ok(State::Found(disk)),
                 Verdict::OtherSize(bytes) => return Err(other_size(&disk, bytes, identity)),
-                Verdict::Stranger if matches!(self.state, State::Scanned) => return Ok(State::Strange(disk)),
-                Verdict::Stranger => evict(&disk)?,
+                Verdict::Stranger if scanned => return Ok(State::Strange(disk)),
+                Verdict::Silent(error) if scanned => return Ok(State::Silent(error)),
+                Verdict::Stranger | Verdict::Silent(_) => evict(&disk)?,
             }
-        } else if matches!(self.state, State::Scanned) {
+        } else if scanned {
             return Ok(State::Scanned);
         }
         scsi::scan(self.session.host, self.session.target, self.lun)?;
@@ -231,7 +239,7 @@ impl<'a> Place<'a> {
     fn outcome(self) -> Result<Disk> {
         match self.state {
             State::Found(disk) => Ok(disk),
-            State::Failed(error) => Err(error),
+            State::Failed(error) | State::Silent(error) => Err(error),
             State::Strange(disk) => Err(another(self.session, self.lun, &disk)),
             State::Unasked | State::Scanned => Err(missing(self.session, self.lun)),
         }
@@ -265,6 +273,7 @@ enum Verdict {
     /// The right disk; the zvol has grown, or the target has not noticed yet.
     OtherSize(u64),
     Stranger,
+    Silent(Error),
 }
 
 /// By what the device itself answers now.
@@ -272,7 +281,8 @@ fn judge(disk: &Disk, identity: &Identity, naa: &Naa) -> Verdict {
     match disk.identity() {
         Ok((Some(found), bytes)) if found == *naa && bytes == identity.bytes => Verdict::Ours,
         Ok((Some(found), bytes)) if found == *naa => Verdict::OtherSize(bytes),
-        _ => Verdict::Stranger,
+        Ok(_) => Verdict::Stranger,
+        Err(error) => Verdict::Silent(error),
     }
 }
 
@@ -429,6 +439,7 @@ pub fn resized(identity: &Identity, deadline: Deadline) -> Result<()> {
                     Kind::Host,
                     format!("/dev/{} is another disk now", disk.name),
                 )),
+                Verdict::Silent(error) => Err(error),
             }
         };
         if wait_for(&events, deadline, seen)?.is_none() {
