@@ -3,12 +3,12 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::command::{self, Program};
 use super::sysfs;
-use crate::config::{Dhchap, NvmeTimeouts};
+use crate::config::{Dhchap, NvmeTimeouts, Secret};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::sys::{block, file, nvme, paths, random};
@@ -118,40 +118,48 @@ pub struct Connect<'a> {
 }
 
 impl Connect<'_> {
-    fn options(&self) -> String {
-        let mut options = format!(
-            "transport=tcp,traddr={},trsvcid={},nqn={},hostnqn={},hostid={}",
-            self.portal.ip(),
-            self.portal.port(),
-            self.nqn,
-            self.host.nqn,
-            self.host.id
-        );
-        let mut add = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                options.push_str(&format!(",{key}={value}"));
-            }
-        };
-        add(
-            "nr_io_queues",
-            self.queues.or_else(fewer_queues).map(|n| n.to_string()),
-        );
-        add("ctrl_loss_tmo", self.timeouts.ctrl_loss.map(|n| n.to_string()));
-        add(
-            "reconnect_delay",
-            self.timeouts.reconnect_delay.map(|n| n.to_string()),
-        );
-        add("keep_alive_tmo", self.timeouts.keep_alive.map(|n| n.to_string()));
-        add(
-            "dhchap_secret",
-            self.dhchap.map(|keys| keys.host.reveal().to_owned()),
-        );
+    fn options(&self) -> Result<String> {
+        let number = |value: Option<u32>| value.map(|number| number.to_string());
+        let secret = |key: Option<&Secret>| key.map(|key| key.reveal().to_owned());
+        let own = self.dhchap.map(|keys| &keys.host);
         let controller = self.dhchap.and_then(|keys| keys.controller.as_ref());
-        add(
-            "dhchap_ctrl_secret",
-            controller.map(|key| key.reveal().to_owned()),
-        );
-        options
+        let text = |value: &str| Some(value.to_owned());
+        let wanted = [
+            ("transport", text("tcp")),
+            ("traddr", Some(self.portal.ip().to_string())),
+            ("trsvcid", Some(self.portal.port().to_string())),
+            ("nqn", text(self.nqn)),
+            ("hostnqn", text(&self.host.nqn)),
+            ("hostid", text(&self.host.id)),
+            ("nr_io_queues", number(self.queues.or_else(fewer_queues))),
+            (
+                "ctrl_loss_tmo",
+                self.timeouts.ctrl_loss.map(|seconds| seconds.to_string()),
+            ),
+            ("reconnect_delay", number(self.timeouts.reconnect_delay)),
+            ("keep_alive_tmo", number(self.timeouts.keep_alive)),
+            ("dhchap_secret", secret(own)),
+            ("dhchap_ctrl_secret", secret(controller)),
+        ];
+        let given = wanted
+            .into_iter()
+            .filter_map(|(key, value)| value.map(|value| (key, value)));
+        let options: Result<Vec<String>> = given.map(|(key, value)| option(key, &value)).collect();
+        Ok(options?.join(","))
+    }
+}
+
+/// The kernel divides its options at each comma.
+fn option(key: &str, value: &str) -> Result<String> {
+    let divides = |c: char| c == ',' || c.is_whitespace() || c.is_control();
+    match value.chars().find(|c| divides(*c)) {
+        None => Ok(format!("{key}={value}")),
+        Some(found) => Err(Error::invalid(format!(
+            "the NVMe connection's {key} contains {found:?}, which cannot be passed to the kernel"
+        ))
+        .advice(
+            "a key is one line, as 'nvme gen-dhchap-key' prints it; names are in /etc/nvme and storage.cfg",
+        )),
     }
 }
 
@@ -180,7 +188,8 @@ pub fn connect(how: &Connect<'_>, deadline: Deadline) -> Result<String> {
     if !fabrics.exists() {
         command::succeed(Program::Modprobe, &["nvme-tcp"], deadline.at_most(MODPROBE))?;
     }
-    let answer = nvme::connect(fabrics, how.options(), deadline.at_most(CONNECT))?;
+    let answer = nvme::connect(fabrics, how.options()?, deadline.at_most(CONNECT));
+    let answer = answer.map_err(|error| unfinished(how, error))?;
     let answer = answer.map_err(|cause| refused(how, &cause))?;
     let instance = answer.split(',').find_map(|part| part.strip_prefix("instance="));
     instance.map(|number| format!("nvme{number}")).ok_or_else(|| {
@@ -189,6 +198,26 @@ pub fn connect(how: &Connect<'_>, deadline: Deadline) -> Result<String> {
             format!("the kernel answered '{answer}' to an NVMe connection"),
         )
     })
+}
+
+/// A target that refuses a key may close the connection before it has said so. The kernel then waits 60 seconds for the
+/// answer (its admin_timeout), and connects to nobody else meanwhile (Linux 6.12).
+fn unfinished(how: &Connect<'_>, error: Error) -> Error {
+    if error.kind != Kind::Timeout {
+        return error;
+    }
+    let advice = match how.dhchap {
+        Some(_) => {
+            "perhaps the target refuses the DH-CHAP key: compare nvme_dhchap_secret of the storage with the host's key \
+             (TrueNAS > Shares > NVMe-oF > Hosts); the kernel makes no other connection for up to a minute now"
+        }
+        None => "see: dmesg",
+    };
+    let cause = format!(
+        "NVMe connection to '{}' at {}: {}",
+        how.nqn, how.portal, error.cause
+    );
+    Error { cause, ..error }.advice(advice)
 }
 
 fn refused(how: &Connect<'_>, cause: &io::Error) -> Error {
@@ -220,8 +249,12 @@ fn refused(how: &Connect<'_>, cause: &io::Error) -> Error {
         ),
         _ => ("the connection failed", "see: dmesg"),
     };
+    let kind = match cause.raw_os_error() {
+        Some(libc::EKEYREJECTED | libc::ENOKEY) => Kind::Auth,
+        _ => Kind::Host,
+    };
     Error::new(
-        Kind::Host,
+        kind,
         format!(
             "NVMe connection to '{}' at {}: {why} ({cause})",
             how.nqn, how.portal
@@ -338,7 +371,6 @@ pub fn forget_cache(head: &Head) -> Result<()> {
 
 /// Keeps requests so small that none gets lost; refused where that is impossible.
 pub fn cap_requests(nqn: &str, head: &Head) -> Result<()> {
-    let mut queues = vec![paths::sys().join("block").join(&head.name).join("queue")];
     let suffix = head.name.rsplit_once('n').map_or("", |(_, number)| number);
     for controller in controllers(nqn) {
         let folder = paths::sys().join("class/nvme").join(&controller.name);
@@ -349,31 +381,37 @@ pub fn cap_requests(nqn: &str, head: &Head) -> Result<()> {
                 .and_then(|(_, rest)| rest.split_once('n'))
                 .is_some_and(|(_, number)| number == suffix)
         };
-        queues.extend(paths.filter(of_head).map(|name| folder.join(name).join("queue")));
+        for path in paths.filter(of_head) {
+            let at = folder.join(&path);
+            match cap(&at) {
+                // It has left meanwhile.
+                Err(_) if !at.exists() => {}
+                capped => capped?,
+            }
+        }
     }
-    queues
-        .iter()
-        .try_for_each(|queue| cap(&queue.join("max_sectors_kb")))
+    cap(&paths::sys().join("block").join(&head.name))
 }
 
-fn cap(attribute: &std::path::Path) -> Result<()> {
-    let now = || sysfs::read(attribute).and_then(|text| text.parse::<u64>().ok());
-    match now() {
-        None => return Ok(()),
+fn cap(device: &Path) -> Result<()> {
+    let attribute = device.join("queue/max_sectors_kb");
+    let now = || sysfs::read(&attribute).and_then(|text| text.parse::<u64>().ok());
+    if now().is_some_and(|limit| limit > MAX_REQUEST_KIB) {
+        sysfs::write_if_there(&attribute, &MAX_REQUEST_KIB.to_string())?;
+    }
+    let found = match now() {
         Some(limit) if limit <= MAX_REQUEST_KIB => return Ok(()),
-        Some(_) => sysfs::write_if_there(attribute, &MAX_REQUEST_KIB.to_string())?,
-    }
-    match now() {
-        Some(limit) if limit > MAX_REQUEST_KIB => Err(Error::new(
-            Kind::Host,
-            format!(
-                "{} stays at {limit} instead of {MAX_REQUEST_KIB}: large writes to a TrueNAS get lost without an error",
-                attribute.display()
-            ),
-        )
-        .advice("look for a udev rule that sets it; the package's own is 90-pve-storage-truenas.rules")),
-        _ => Ok(()),
-    }
+        Some(limit) => format!("stays at {limit} KiB"),
+        None => "cannot be read".to_owned(),
+    };
+    Err(Error::new(
+        Kind::Host,
+        format!(
+            "{} {found} instead of {MAX_REQUEST_KIB} KiB: larger writes to a TrueNAS get lost without an error",
+            attribute.display()
+        ),
+    )
+    .advice("look for a udev rule that sets it; the package's own is 90-pve-storage-truenas.rules"))
 }
 
 #[cfg(test)]
@@ -412,6 +450,18 @@ mod tests {
             Some("[fd00::1]:4420".parse().unwrap())
         );
         assert_eq!(portal_in("trsvcid=4420"), None);
+    }
+
+    #[test]
+    fn what_would_be_two_options_is_refused() {
+        assert_eq!(
+            option("nqn", "nqn.2011-06.com.truenas:a").unwrap(),
+            "nqn=nqn.2011-06.com.truenas:a"
+        );
+        for value in ["DHHC-1:00:x:,hostid=1", "DHHC-1:00:x:\n", "a b"] {
+            let error = option("dhchap_secret", value).unwrap_err();
+            assert!(!error.to_string().contains("DHHC"), "{error}");
+        }
     }
 
     #[test]

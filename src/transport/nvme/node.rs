@@ -53,6 +53,11 @@ fn connect_all(settings: &config::Nvme, prefer_ipv4: bool, deadline: Deadline) -
     for portal in &settings.portals {
         match connect_one(settings, portal, prefer_ipv4, &known, deadline) {
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
+            // The other portals lead to the same list of hosts and keys.
+            Err(error) if error.kind == Kind::Auth => {
+                failures.push((portal, error));
+                break;
+            }
             Err(error) => failures.push((portal, error)),
             Ok(()) => {}
         }
@@ -138,23 +143,30 @@ fn must_ask_for_the_key(
 fn appear(settings: &config::Nvme, identity: &Identity, deadline: Deadline) -> Result<Head> {
     let nqn = &settings.subsystem_nqn;
     let events = Events::open()?;
+    let mut seen = look(nqn, identity);
+    // What sysfs remembers wrongly is not announced again.
+    if matches!(seen, Seen::Stranger | Seen::OtherSize(..)) {
+        rescan(nqn)?;
+    }
     loop {
-        let seen = || Ok(nvme::remembered(nqn, &identity.unique).filter(|head| head.node().exists()));
-        if let Some(head) = events.until(deadline.at_most(RESCAN), seen)? {
-            match judge(nqn, &head, identity)? {
-                Verdict::Ours => return Ok(head),
-                Verdict::OtherSize(bytes) if deadline.expired() => {
-                    return Err(other_size(&head, bytes, identity));
-                }
-                Verdict::OtherSize(_) | Verdict::Stranger => {}
-            }
+        let ours = || {
+            seen = look(nqn, identity);
+            Ok(match &seen {
+                Seen::Ours(head) => Some(head.clone()),
+                _ => None,
+            })
+        };
+        if let Some(head) = events.until(deadline.at_most(RESCAN), ours)? {
+            return Ok(head);
         }
         if deadline.expired() {
-            return Err(unpublished(settings, identity));
+            return Err(match seen {
+                Seen::OtherSize(head, bytes) => other_size(&head, bytes, identity),
+                Seen::Silent(error) => error,
+                Seen::Nothing | Seen::Stranger | Seen::Ours(_) => unpublished(settings, identity),
+            });
         }
         rescan(nqn)?;
-        // Nothing announces that a rescan found what was known already.
-        events.until(deadline.at_most(Duration::from_millis(200)), || Ok(None::<()>))?;
     }
 }
 
@@ -165,32 +177,36 @@ fn rescan(nqn: &str) -> Result<()> {
         .try_for_each(|controller| nvme::rescan(&controller.name))
 }
 
-enum Verdict {
-    Ours,
-    OtherSize(u64),
+enum Seen {
+    Ours(Head),
+    OtherSize(Head, u64),
     Stranger,
+    /// A new device is there a moment before it can be opened; a controller may be lost at any time.
+    Silent(Error),
+    Nothing,
 }
 
-/// By what every living controller answers for this number now; sysfs is what it said at the last scan.
-fn judge(nqn: &str, head: &Head, identity: &Identity) -> Result<Verdict> {
-    let mut asked = false;
-    for controller in nvme::controllers(nqn)
-        .into_iter()
-        .filter(|controller| controller.live)
-    {
-        asked = true;
+/// By what the living controllers answer for this number now; sysfs is what they said at the last scan. One that gives no
+/// answer has lost its way to the NAS, and the kernel sends nothing over it.
+fn look(nqn: &str, identity: &Identity) -> Seen {
+    let Some(head) = nvme::remembered(nqn, &identity.unique).filter(|head| head.node().exists()) else {
+        return Seen::Nothing;
+    };
+    let (mut proved, mut silent) = (false, None);
+    let controllers = nvme::controllers(nqn).into_iter();
+    for controller in controllers.filter(|controller| controller.live) {
         match nvme::uuid_at(&controller.name, head.nsid) {
-            Ok(Some(uuid)) if uuid.eq_ignore_ascii_case(&identity.unique) => {}
-            _ => return Ok(Verdict::Stranger),
+            Ok(Some(uuid)) if uuid.eq_ignore_ascii_case(&identity.unique) => proved = true,
+            Ok(_) => return Seen::Stranger,
+            Err(error) => silent = Some(error),
         }
     }
-    if !asked {
-        return Ok(Verdict::Stranger);
+    match (proved, silent, nvme::size(&head)) {
+        (true, _, Ok(bytes)) if bytes == identity.bytes => Seen::Ours(head),
+        (true, _, Ok(bytes)) => Seen::OtherSize(head, bytes),
+        (true, _, Err(error)) | (false, Some(error), _) => Seen::Silent(error),
+        (false, None, _) => Seen::Nothing,
     }
-    Ok(match nvme::size(head)? {
-        bytes if bytes == identity.bytes => Verdict::Ours,
-        bytes => Verdict::OtherSize(bytes),
-    })
 }
 
 fn other_size(head: &Head, bytes: u64, identity: &Identity) -> Error {
