@@ -72,6 +72,15 @@ impl Error {
         self
     }
 
+    /// What was looked at to tell why, a line each.
+    pub fn having_found(mut self, lines: &[String]) -> Self {
+        for line in lines {
+            self.cause.push_str("\n  ");
+            self.cause.push_str(line);
+        }
+        self
+    }
+
     pub fn leaving(mut self, leftover: impl Into<String>) -> Self {
         self.leftovers.push(leftover.into());
         self
@@ -101,14 +110,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_names_operation_cause_leftovers_and_advice_in_this_order() {
+    fn text_names_operation_cause_findings_leftovers_and_advice_in_this_order() {
         let error = Error::new(Kind::InUse, "it is open")
+            .having_found(&["1. one".to_owned(), "2. two".to_owned()])
             .doing("free vm-100-disk-0 on 'nas1'")
             .leaving("extent 7")
             .advice("stop the guest");
         assert_eq!(
             error.to_string(),
-            "free vm-100-disk-0 on 'nas1': it is open\n  left behind: extent 7\n  what to do: stop the guest"
+            "free vm-100-disk-0 on 'nas1': it is open\n  1. one\n  2. two\n  left behind: extent 7\n  what to do: stop the guest"
         );
     }
 }

@@ -110,6 +110,10 @@ pub fn namespaces_of(nqn: &str, dataset: &str) -> Request<Vec<Namespace>> {
     ]]))
 }
 
+pub fn namespaces_under(nqn: &str) -> Request<Vec<Namespace>> {
+    namespaces(&json!([["subsys.subnqn", "=", nqn]]))
+}
+
 pub fn namespaces_on(device_path: &str) -> Request<Vec<Namespace>> {
     namespaces(&json!([["device_path", "=", device_path]]))
 }

@@ -34,12 +34,9 @@ pub fn any_portal_answers(portals: &[Address], prefer_ipv4: bool, deadline: Dead
     Ok(false)
 }
 
-fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Result<()> {
+pub fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Result<()> {
     let addresses = resolve(&portal.host, portal.port, prefer_ipv4, deadline)?;
-    let attempts = addresses
-        .into_iter()
-        .map(|address| probe().connects(address, deadline));
-    attempts.reduce(Result::or).unwrap_or(Ok(()))
+    first_that_answers(&addresses, deadline).map(|_| ())
 }
 
 /// The first address that takes connections; the error of the last where none does.

@@ -11,13 +11,17 @@ use super::sysfs;
 use crate::config::{Dhchap, NvmeTimeouts, Secret};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{block, file, nvme, paths, random};
+use crate::logging;
+use crate::sys::{block, file, nvme, paths, poll, random};
 
 /// Longer than a connection to a living portal takes with DH-CHAP.
 const CONNECT: Duration = Duration::from_secs(15);
 const MODPROBE: Duration = Duration::from_secs(10);
 /// Larger requests get lost: nvmet announces no MDTS, and its large allocations fail (lessons row 1).
 const MAX_REQUEST_KIB: u64 = 128;
+/// For a controller that lives to find the namespaces that it has.
+const PATH_APPEARS: Duration = Duration::from_secs(3);
+const PATH_LOOK: Duration = Duration::from_millis(20);
 
 /// What a target calls this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,13 +186,21 @@ fn cpus_in(list: &str) -> u32 {
         .sum()
 }
 
+fn fabrics() -> PathBuf {
+    paths::dev().join("nvme-fabrics")
+}
+
+/// True when the kernel can be told to connect.
+pub fn is_loaded() -> bool {
+    fabrics().exists()
+}
+
 /// The name of the new controller.
 pub fn connect(how: &Connect<'_>, deadline: Deadline) -> Result<String> {
-    let fabrics = paths::dev().join("nvme-fabrics");
-    if !fabrics.exists() {
+    if !is_loaded() {
         command::succeed(Program::Modprobe, &["nvme-tcp"], deadline.at_most(MODPROBE))?;
     }
-    let answer = nvme::connect(fabrics, how.options()?, deadline.at_most(CONNECT));
+    let answer = nvme::connect(fabrics(), how.options()?, deadline.at_most(CONNECT));
     let answer = answer.map_err(|error| unfinished(how, error))?;
     let answer = answer.map_err(|cause| refused(how, &cause))?;
     let instance = answer.split(',').find_map(|part| part.strip_prefix("instance="));
@@ -302,13 +314,9 @@ impl Head {
 /// The namespace of this subsystem of which sysfs remembers the identity: where to look, not what to believe.
 pub fn remembered(nqn: &str, uuid: &str) -> Option<Head> {
     let folder = paths::sys().join("block");
-    let heads = sysfs::names(&folder).into_iter().filter(|name| is_head(name));
-    heads.into_iter().find_map(|name| {
-        let at = folder.join(&name);
-        let ours = sysfs::read(&at.join("device/subsysnqn"))? == nqn;
-        let same = sysfs::read(&at.join("uuid"))?.eq_ignore_ascii_case(uuid);
-        let nsid = sysfs::read(&at.join("nsid"))?.parse().ok()?;
-        (ours && same).then_some(Head { name, nsid })
+    heads(nqn).into_iter().find(|head| {
+        let said = sysfs::read(&folder.join(&head.name).join("uuid"));
+        said.is_some_and(|said| said.eq_ignore_ascii_case(uuid))
     })
 }
 
@@ -369,28 +377,104 @@ pub fn forget_cache(head: &Head) -> Result<()> {
     nvme::flush(&device).map_err(failed)
 }
 
-/// Keeps requests so small that none gets lost; refused where that is impossible.
-pub fn cap_requests(nqn: &str, head: &Head) -> Result<()> {
+/// All namespaces of this subsystem that the node knows.
+pub fn heads(nqn: &str) -> Vec<Head> {
+    let folder = paths::sys().join("block");
+    let names = sysfs::names(&folder).into_iter().filter(|name| is_head(name));
+    names
+        .filter_map(|name| {
+            let at = folder.join(&name);
+            let nsid = sysfs::read(&at.join("nsid"))?.parse().ok()?;
+            (sysfs::read(&at.join("device/subsysnqn"))? == nqn).then_some(Head { name, nsid })
+        })
+        .collect()
+}
+
+/// Keeps requests so small that none gets lost; refused where that is impossible. All namespaces of the subsystem are looked
+/// at: a new connection is a new path of every volume, and udev never learns of it (hidden disks send no uevents, Linux 6.12).
+pub fn cap_requests(nqn: &str, head: &Head, deadline: Deadline) -> Result<()> {
+    let deadline = deadline.at_most(PATH_APPEARS);
+    let late = loop {
+        let late = cap_all(nqn, head)?;
+        if late.is_empty() || !has_multipath() {
+            return Ok(());
+        }
+        if deadline.expired() {
+            break late;
+        }
+        poll::pause(PATH_LOOK, deadline)?;
+    };
+    for (other, controllers) in late.iter().filter(|(name, _)| *name != head.name) {
+        logging::warn(no_path(other, controllers).to_string());
+    }
+    match late.iter().find(|(name, _)| *name == head.name) {
+        Some((name, controllers)) => Err(no_path(name, controllers)),
+        None => Ok(()),
+    }
+}
+
+fn no_path(head: &str, controllers: &[String]) -> Error {
+    Error::new(
+        Kind::Host,
+        format!(
+            "/dev/{head} has no path through {}: the size of its requests could not be limited there",
+            controllers.join(", ")
+        ),
+    )
+    .advice("activate the volume again; see: nvme list-subsys")
+}
+
+/// Without it every path is a device of its own.
+fn has_multipath() -> bool {
+    let parameter = paths::sys().join("module/nvme_core/parameters/multipath");
+    sysfs::read(&parameter).is_none_or(|value| value != "N")
+}
+
+/// Returns each namespace with the living controllers that have no path to it yet.
+fn cap_all(nqn: &str, wanted: &Head) -> Result<Vec<(String, Vec<String>)>> {
+    let controllers = controllers(nqn);
+    let living = controllers.iter().filter(|controller| controller.live).count();
+    let mut late = Vec::new();
+    for head in heads(nqn) {
+        match cap_one(&head, &controllers) {
+            Ok(missing) if missing.is_empty() => {}
+            // Removed on the NAS, and still open here.
+            Ok(missing) if missing.len() == living && head != *wanted => {}
+            Ok(missing) => late.push((head.name, missing)),
+            Err(error) if head == *wanted => return Err(error),
+            Err(_) if !head.node().exists() => {}
+            Err(error) => logging::warn_once(error.to_string()),
+        }
+    }
+    Ok(late)
+}
+
+fn cap_one(head: &Head, controllers: &[Controller]) -> Result<Vec<String>> {
     let suffix = head.name.rsplit_once('n').map_or("", |(_, number)| number);
-    for controller in controllers(nqn) {
+    let of_head = |name: &String| {
+        name.strip_prefix("nvme")
+            .and_then(|rest| rest.split_once('c'))
+            .and_then(|(_, rest)| rest.split_once('n'))
+            .is_some_and(|(_, number)| number == suffix)
+    };
+    let mut missing = Vec::new();
+    for controller in controllers {
         let folder = paths::sys().join("class/nvme").join(&controller.name);
-        let paths = sysfs::names(&folder).into_iter();
-        let of_head = |name: &String| {
-            name.strip_prefix("nvme")
-                .and_then(|rest| rest.split_once('c'))
-                .and_then(|(_, rest)| rest.split_once('n'))
-                .is_some_and(|(_, number)| number == suffix)
-        };
-        for path in paths.filter(of_head) {
-            let at = folder.join(&path);
-            match cap(&at) {
-                // It has left meanwhile.
-                Err(_) if !at.exists() => {}
-                capped => capped?,
+        match sysfs::names(&folder).into_iter().find(of_head) {
+            None if controller.live => missing.push(controller.name.clone()),
+            None => {}
+            Some(path) => {
+                let at = folder.join(&path);
+                match cap(&at) {
+                    // It has left meanwhile.
+                    Err(_) if !at.exists() => {}
+                    capped => capped?,
+                }
             }
         }
     }
-    cap(&paths::sys().join("block").join(&head.name))
+    cap(&paths::sys().join("block").join(&head.name))?;
+    Ok(missing)
 }
 
 fn cap(device: &Path) -> Result<()> {

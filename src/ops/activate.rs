@@ -59,7 +59,14 @@ fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()
         (Err(away), Some(why)) if unanswered(&away) => return Err(why),
         (answered, _) => answered?,
     };
-    device::come(config, transport.as_ref(), &name, &identity, deadline)
+    let come = device::come(config, transport.as_ref(), &name, &identity, deadline);
+    come.map_err(|error| match error.kind {
+        Kind::Host | Kind::Timeout | Kind::Unreachable | Kind::Auth => {
+            let found = transport.findings(&identity, &mut api);
+            error.having_found(&found)
+        }
+        _ => error,
+    })
 }
 
 fn unanswered(error: &Error) -> bool {

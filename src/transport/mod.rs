@@ -53,6 +53,11 @@ pub trait Transport {
     /// as long as the device is there.
     fn attach(&self, identity: &Identity, deadline: Deadline) -> Result<PathBuf>;
 
+    /// What an administrator would look at when a device does not come, with the values found, a line each.
+    fn findings(&self, _identity: &Identity, _api: &mut Api) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Who uses the device on this node, in words; empty when nobody does or there is no device.
     fn users(&self, identity: &Identity) -> Result<Vec<String>>;
 

@@ -1,6 +1,7 @@
 //! NVMe over TCP, NAS side: all volumes of a storage are namespaces of one subsystem.
 
 mod admit;
+mod diagnosis;
 mod exports;
 mod node;
 mod publish;
@@ -81,6 +82,10 @@ impl Transport for Nvme {
 
     fn attach(&self, identity: &Identity, deadline: Deadline) -> Result<PathBuf> {
         node::attach(&self.settings, self.prefer_ipv4, identity, deadline)
+    }
+
+    fn findings(&self, identity: &Identity, api: &mut Api) -> Vec<String> {
+        diagnosis::lines(&self.settings, self.prefer_ipv4, &identity.unique, api)
     }
 
     fn users(&self, identity: &Identity) -> Result<Vec<String>> {

@@ -29,7 +29,7 @@ pub fn attach(
 ) -> Result<PathBuf> {
     connect_all(settings, prefer_ipv4, deadline)?;
     let head = appear(settings, identity, deadline.at_most(APPEARS))?;
-    nvme::cap_requests(&settings.subsystem_nqn, &head)?;
+    nvme::cap_requests(&settings.subsystem_nqn, &head, deadline)?;
     if identity.read_only {
         nvme::protect(&head)?;
     }
