@@ -36,7 +36,7 @@ impl Exports for View {
     }
 
     fn volname_as(&self, zvol: &ZvolName, renamed: &ZvolName) -> Option<String> {
-        self.exported(zvol)
+        self.naming(zvol)
             .map(|namespace| volname::with_uuid(renamed, &namespace.device_uuid))
     }
 
@@ -55,7 +55,7 @@ impl Exports for View {
     }
 
     fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool> {
-        Ok(self.names(zvol) && self.exported(zvol).is_none())
+        Ok(self.names(zvol) && self.naming(zvol).is_none())
     }
 
     /// The identity is the server's choice, and the spelling with it: until it is known the plain name stands for it.

@@ -72,12 +72,23 @@ impl View {
             .collect()
     }
 
+    /// Those of this storage, whether nodes see them or not.
+    fn ours(&self, zvol: &ZvolName) -> Vec<&Namespace> {
+        let ours = self.subsystem.as_ref().map(|subsystem| subsystem.id);
+        let mut namespaces = self.namespaces_of(zvol);
+        namespaces.retain(|namespace| Some(namespace.subsys.id) == ours);
+        namespaces
+    }
+
     /// The one that nodes of this storage see.
     pub(super) fn exported(&self, zvol: &ZvolName) -> Option<&Namespace> {
-        let ours = self.subsystem.as_ref()?.id;
-        self.namespaces_of(zvol)
-            .into_iter()
-            .find(|namespace| namespace.subsys.id == ours && namespace.enabled)
+        self.ours(zvol).into_iter().find(|namespace| namespace.enabled)
+    }
+
+    /// The one that gives the volume its name, which it keeps while it is disabled.
+    pub(super) fn naming(&self, zvol: &ZvolName) -> Option<&Namespace> {
+        let first = self.ours(zvol).into_iter().next();
+        self.exported(zvol).or(first)
     }
 
     pub(super) fn subsystem(&self) -> Result<&Subsystem> {
