@@ -55,7 +55,11 @@ impl Exports for View {
     }
 
     fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool> {
-        Ok(self.names(zvol) && self.naming(zvol).is_none())
+        if !self.names(zvol) {
+            return Ok(false);
+        }
+        self.subsystem()?;
+        Ok(self.naming(zvol).is_none())
     }
 
     /// The identity is the server's choice, and the spelling with it: until it is known the plain name stands for it.
