@@ -5,10 +5,10 @@ use super::snapshot::{by_age, is_ours, short};
 use super::{LIST, ROLLBACK, api, device, image, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::snapshot::{self as api_snapshot, Snapshot};
-use crate::api::{Api, Flight, Lane};
+use crate::api::{Answers, Api, Flight, Lane, Ticket};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::transport::{self, Transport, memory};
+use crate::transport::{self, memory};
 use crate::volume::{DeviceName, SnapName, Volname, ZvolName};
 
 /// What PVE wants to know before it stops the guest.
@@ -56,13 +56,34 @@ struct Refusal {
 }
 
 fn look(config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<(Resource, Vec<Snapshot>)> {
-    let full = zvol.full(&config.dataset);
     let mut flight = Flight::default();
-    let rows = flight.add(dataset::exactly(&[&full]));
-    let snapshots = flight.add(api_snapshot::all_of(&full));
-    let mut answers = api.send(flight)?;
-    let resource = image::pick(config, zvol, answers.take(rows))?;
-    Ok((resource, by_age(answers.take(snapshots)?)))
+    let asked = Asked::of(config, zvol, &mut flight);
+    asked.collect(config, zvol, &mut api.send(flight)?)
+}
+
+struct Asked {
+    rows: Ticket<Vec<Resource>>,
+    snapshots: Ticket<Vec<Snapshot>>,
+}
+
+impl Asked {
+    fn of(config: &Config, zvol: &ZvolName, flight: &mut Flight) -> Self {
+        let full = zvol.full(&config.dataset);
+        Self {
+            rows: flight.add(dataset::exactly(&[&full])),
+            snapshots: flight.add(api_snapshot::all_of(&full)),
+        }
+    }
+
+    fn collect(
+        self,
+        config: &Config,
+        zvol: &ZvolName,
+        answers: &mut Answers,
+    ) -> Result<(Resource, Vec<Snapshot>)> {
+        let resource = image::pick(config, zvol, answers.take(self.rows))?;
+        Ok((resource, by_age(answers.take(self.snapshots)?)))
+    }
 }
 
 /// The snapshot, if it is the newest.
@@ -135,7 +156,12 @@ fn roll_back(config: &Config, volname: &str, snapname: &str) -> Result<()> {
     let name = SnapName::parse(snapname)?;
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Work, ROLLBACK);
-    let (resource, snapshots) = look(config, &zvol, &mut api)?;
+    let mut flight = Flight::default();
+    let asked = Asked::of(config, &zvol, &mut flight);
+    let pending = transport.look(&mut flight);
+    let mut answers = api.send(flight)?;
+    let (resource, snapshots) = asked.collect(config, &zvol, &mut answers)?;
+    let exports = pending.collect(&mut answers)?;
     ours_to_change(config, &zvol, &resource)?;
     let wanted = match judge(config, &zvol, &name, &snapshots) {
         Judgement::Newest(snapshot) => snapshot,
@@ -151,8 +177,10 @@ fn roll_back(config: &Config, volname: &str, snapname: &str) -> Result<()> {
         Err(lost) if lost.kind == Kind::LostAnswer => api.ask(api_snapshot::rollback(full)),
         answered => answered,
     }?;
-    if wanted.volsize != 0 && wanted.volsize != resource.volsize {
-        tell_the_size(transport.as_ref(), &zvol, &mut api)?;
+    // ZFS takes the size back with the data, and tells nobody who has the zvol open.
+    let resized = wanted.volsize != 0 && wanted.volsize != resource.volsize;
+    if resized || exports.is_closed(&zvol) {
+        exports.reopen(&mut api, &zvol)?;
     }
     match known {
         None => Ok(()),
@@ -171,12 +199,4 @@ fn roll_back(config: &Config, volname: &str, snapname: &str) -> Result<()> {
             )
         }
     }
-}
-
-/// ZFS takes the size back with the data, and tells nobody who has the zvol open.
-fn tell_the_size(transport: &dyn Transport, zvol: &ZvolName, api: &mut Api) -> Result<()> {
-    let mut flight = Flight::default();
-    let pending = transport.look(&mut flight);
-    let exports = pending.collect(&mut api.send(flight)?)?;
-    exports.reopen(api, zvol)
 }

@@ -152,6 +152,12 @@ pub trait Exports {
     /// Lets the export of a zvol lead to it under its new name; identity and number stay.
     fn follow(&self, api: &mut Api, zvol: &ZvolName, renamed: &ZvolName) -> Result<()>;
 
+    /// This storage exports the zvol, but shut away from its nodes: a call died between `release` and `follow`, or in
+    /// `reopen`.
+    fn is_closed(&self, _zvol: &ZvolName) -> bool {
+        false
+    }
+
     /// Makes the NAS look again at a zvol that has changed its size without being told to.
     fn reopen(&self, api: &mut Api, zvol: &ZvolName) -> Result<()>;
 

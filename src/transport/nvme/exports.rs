@@ -94,6 +94,10 @@ impl Exports for View {
         publish::follow(self, api, zvol, renamed)
     }
 
+    fn is_closed(&self, zvol: &ZvolName) -> bool {
+        self.naming(zvol).is_some() && self.exported(zvol).is_none()
+    }
+
     fn reopen(&self, api: &mut Api, zvol: &ZvolName) -> Result<()> {
         publish::reopen(self, api, zvol)
     }

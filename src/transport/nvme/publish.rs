@@ -127,8 +127,13 @@ fn repoint(api: &mut Api, namespace: &Namespace, path: &str) -> Result<()> {
 /// The kernel of the NAS looks at the size again when it opens the zvol.
 pub fn reopen(view: &View, api: &mut Api, zvol: &ZvolName) -> Result<()> {
     for namespace in view.namespaces_of(zvol) {
-        set_enabled(api, namespace, &namespace.device_path, false)?;
-        set_enabled(api, namespace, &namespace.device_path, true)?;
+        let path = &namespace.device_path;
+        let reopened =
+            set_enabled(api, namespace, path, false).and_then(|()| set_enabled(api, namespace, path, true));
+        reopened.map_err(|cause| match set_enabled(api, namespace, path, true) {
+            Ok(()) => cause,
+            Err(failed) => cause.leaving(format!("namespace of {path}, disabled ({})", failed.cause)),
+        })?;
     }
     Ok(())
 }
