@@ -13,7 +13,7 @@ use crate::api::{Api, Coming, Lane};
 use crate::config::{Config, VolumeNames, cluster};
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
-use crate::transport;
+use crate::transport::{self, Exports};
 use crate::undo::Undo;
 use crate::volume::{DeviceName, Mark, SnapName, Volname, ZvolName, mark};
 
@@ -88,18 +88,14 @@ fn build(
     api: &mut Api,
     undo: &mut Undo<'static, Api>,
 ) -> Result<String> {
-    let (config_back, from_back, to_back) = (config.clone(), from.clone(), to.clone());
     // Taken back last: an export can only lead to a name that is there.
-    undo.push(
-        format!("export of {}", to.full(&config.dataset)),
-        move |api: &mut Api| {
-            let transport = transport::of(&config_back)?;
-            let look = Look::listing(&config_back, transport.as_ref(), api)?;
-            look.exports.follow(api, &to_back, &from_back)
-        },
-    );
+    let from_back = from.clone();
+    export_back(config, to, undo, move |api, exports, to| {
+        exports.follow(api, to, &from_back)
+    });
     look.exports.release(api, from)?;
     move_zvol(config, from, to, row.guid, api, undo)?;
+    export_back(config, to, undo, |api, exports, to| exports.release(api, to));
     // The snapshot is of the zvol alone: it need not wait for the export.
     let snapshot = base_snapshot(config, to, api, undo)?;
     look.exports.follow(api, from, to)?;
@@ -128,6 +124,24 @@ fn build(
     // Last: it says that the template is whole.
     write_mark(config, to, &mark, api)?;
     Ok(mark.volname)
+}
+
+/// A step back with what is exported then.
+fn export_back(
+    config: &Config,
+    to: &ZvolName,
+    undo: &mut Undo<'static, Api>,
+    step: impl FnOnce(&mut Api, &dyn Exports, &ZvolName) -> Result<()> + 'static,
+) {
+    let (config, to) = (config.clone(), to.clone());
+    undo.push(
+        format!("export of {}", to.full(&config.dataset)),
+        move |api: &mut Api| {
+            let transport = transport::of(&config)?;
+            let look = Look::listing(&config, transport.as_ref(), api)?;
+            step(api, look.exports.as_ref(), &to)
+        },
+    );
 }
 
 /// Goes out with the next flight.
