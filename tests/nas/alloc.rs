@@ -1,33 +1,28 @@
+use std::collections::BTreeSet;
+
 use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{DATASET, Nas};
+use crate::transport::{Iscsi, Nvme, Transport};
 
-#[test]
-fn alloc_makes_zvol_extent_and_mapping_and_the_weight_volume_once() {
-    let nas = Nas::new();
+#[rstest]
+fn alloc_makes_a_volume_with_its_export_and_what_the_storage_needs_once(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    let nas = over.nas();
     nas.alloc("100", "1048576");
-    let zvols: Vec<String> = nas
-        .inventory()
-        .into_iter()
-        .filter(|row| row.starts_with("zvol"))
-        .collect();
-    assert_eq!(
-        zvols,
-        [
-            format!("zvol {DATASET}/pve-plugin-weight"),
-            format!("zvol {DATASET}/vm-100-disk-0")
-        ]
-    );
-    assert_eq!(nas.inventory().len(), 6);
+    let disk = |number: u8| format!("{DATASET}/vm-100-disk-{number}");
+    assert_eq!(nas.whole_volumes(), [disk(0)]);
     nas.alloc("100", "1048576");
-    assert_eq!(nas.inventory().len(), 9);
+    assert_eq!(nas.whole_volumes(), [disk(0), disk(1)]);
 }
 
-#[test]
-fn names_fill_the_lowest_gap_and_count_bases_and_clones() {
-    let nas = Nas::new();
+#[rstest]
+fn names_fill_the_lowest_gap_and_count_bases_and_clones(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     for _ in 0..3 {
         nas.alloc("100", "1024");
     }
@@ -45,13 +40,14 @@ fn names_fill_the_lowest_gap_and_count_bases_and_clones() {
     assert!(nas.alloc("100", "1024").contains("vm-100-disk-4"));
 }
 
-#[test]
-fn a_given_name_fixes_the_zvol_and_the_lun_in_it_is_ignored() {
-    let nas = Nas::new();
+#[rstest]
+fn a_given_name_fixes_the_zvol_and_the_number_in_it_is_ignored(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let config = nas.config();
-    let made = ops::alloc_image(&config, "100", "raw", Some("vol-vm-100-disk-7-lun900"), "1024").unwrap();
+    let wanted = over.misspelt("vm-100-disk-7");
+    let made = ops::alloc_image(&config, "100", "raw", Some(&wanted), "1024").unwrap();
     assert!(
-        made.starts_with("vol-vm-100-disk-7-lun") && !made.ends_with("lun900"),
+        made.starts_with(&over.spelt("vm-100-disk-7")) && made != wanted,
         "{made}"
     );
     let again = ops::alloc_image(&config, "100", "raw", Some("vm-100-disk-7"), "1024").unwrap_err();
@@ -62,9 +58,9 @@ fn a_given_name_fixes_the_zvol_and_the_lun_in_it_is_ignored() {
     );
 }
 
-#[test]
-fn cloudinit_and_plain_naming_give_plain_names() {
-    let nas = Nas::new();
+#[rstest]
+fn cloudinit_and_plain_naming_give_plain_names(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let cloudinit = ops::alloc_image(&nas.config(), "100", "raw", Some("vm-100-cloudinit"), "4096").unwrap();
     assert_eq!(cloudinit, "vm-100-cloudinit");
     let plain = nas.config_with(&[("tn_volume_names", "plain")]);
@@ -76,9 +72,9 @@ fn cloudinit_and_plain_naming_give_plain_names() {
     assert_eq!(nas.names(), ["vm-100-cloudinit", "vm-100-disk-0"]);
 }
 
-#[test]
-fn odd_sizes_round_up_or_take_finer_blocks() {
-    let nas = Nas::new();
+#[rstest]
+fn odd_sizes_round_up_or_take_finer_blocks(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let coarse = nas.config_with(&[("zvol_blocksize", "128k")]);
     let rounded = ops::alloc_image(&coarse, "100", "raw", None, "528").unwrap();
     assert_eq!(
@@ -93,9 +89,9 @@ fn odd_sizes_round_up_or_take_finer_blocks() {
     );
 }
 
-#[test]
-fn thin_volumes_may_exceed_the_pool_until_the_ceiling() {
-    let nas = Nas::start(&["--pool", "tank:10G"]);
+#[rstest]
+fn thin_volumes_may_exceed_the_pool_until_the_ceiling(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--pool", "tank:10G"]);
     ops::alloc_image(&nas.config(), "100", "raw", None, &(50u64 << 20).to_string()).unwrap();
     let capped = nas.config_with(&[("tn_overcommit", "5")]);
     let error = ops::alloc_image(&capped, "100", "raw", None, &(10u64 << 20).to_string()).unwrap_err();
@@ -103,9 +99,9 @@ fn thin_volumes_may_exceed_the_pool_until_the_ceiling() {
     assert!(error.to_string().contains("tn_overcommit 5"), "{error}");
 }
 
-#[test]
-fn thick_volumes_need_their_size_and_a_fifth() {
-    let nas = Nas::start(&["--pool", "tank:10G"]);
+#[rstest]
+fn thick_volumes_need_their_size_and_a_fifth(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--pool", "tank:10G"]);
     let thick = nas.config_with(&[("tn_sparse", "0")]);
     ops::alloc_image(&thick, "100", "raw", None, &(4u64 << 20).to_string()).unwrap();
     let before = nas.inventory();
@@ -115,23 +111,21 @@ fn thick_volumes_need_their_size_and_a_fifth() {
     assert_eq!(nas.inventory(), before);
 }
 
-#[test]
-fn a_second_storage_on_the_nas_gets_its_own_weight_and_extent_names() {
-    let nas = Nas::start(&["--dataset", DATASET, "--dataset", "tank/other"]);
+#[rstest]
+fn two_storages_on_the_nas_have_volumes_of_the_same_name(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--dataset", DATASET, "--dataset", "tank/other"]);
     nas.alloc("100", "1024");
     let other = nas.config_with(&[("dataset", "tank/other")]);
     ops::alloc_image(&other, "100", "raw", None, "1024").unwrap();
-    let extents: Vec<String> = nas
-        .inventory()
-        .into_iter()
-        .filter(|row| row.starts_with("extent"))
-        .collect();
-    assert_eq!(extents.len(), 4, "{extents:?}");
+    assert_eq!(
+        nas.whole_volumes(),
+        ["tank/other/vm-100-disk-0", "tank/proxmox/vm-100-disk-0"]
+    );
 }
 
-#[test]
-fn marks_written_later_where_the_server_drops_them_at_creation() {
-    let nas = Nas::start(&["--api-version", "26.0.0-BETA.3"]);
+#[rstest]
+fn marks_written_later_where_the_server_drops_them_at_creation(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--api-version", "26.0.0-BETA.3"]);
     let made = nas.alloc("100", "1024");
     let rows = nas.by_hand(
         "zfs.resource.query",
@@ -143,9 +137,9 @@ fn marks_written_later_where_the_server_drops_them_at_creation() {
     );
 }
 
-#[test]
-fn of_two_calls_with_one_lun_the_later_moves() {
-    let nas = Nas::start(&["--lun-race", "--latency", "30"]);
+#[rstest]
+fn of_two_calls_with_one_number_the_later_moves(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--lun-race", "--latency", "30"]);
     nas.alloc("1", "1024");
     std::thread::scope(|scope| {
         for vmid in ["100", "101", "102", "103", "104", "105"] {
@@ -153,24 +147,37 @@ fn of_two_calls_with_one_lun_the_later_moves() {
             scope.spawn(move || nas.alloc(vmid, "1024"));
         }
     });
-    let mappings = nas.by_hand("iscsi.targetextent.query", json!([]));
-    let mut luns: Vec<u64> = mappings
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| row["lunid"].as_u64().unwrap())
-        .collect();
-    luns.sort_unstable();
-    let count = luns.len();
-    luns.dedup();
-    assert_eq!(luns.len(), count, "two volumes share a LUN");
-    let spelt: Vec<String> = nas.names();
-    for lun in luns.into_iter().filter(|lun| *lun > 0) {
+    let mut expected = Vec::new();
+    let mut numbers = BTreeSet::new();
+    for zvol in nas.whole_volumes() {
+        let exports = nas.server.nas(|tables| over.exports_of(tables, &zvol));
+        expected.push(over.spelling(zvol.rsplit('/').next().unwrap(), &exports[0]));
         assert!(
-            spelt.iter().any(|name| name.ends_with(&format!("-lun{lun}"))),
-            "{lun} in {spelt:?}"
+            numbers.insert(exports[0].number),
+            "two volumes share {}",
+            exports[0].number
         );
     }
+    expected.sort();
+    assert_eq!(nas.names(), expected);
+}
+
+#[rstest]
+fn new_numbers_are_above_all_that_were_used(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
+    let numbers = || {
+        let zvols = nas.whole_volumes();
+        let exports = zvols
+            .iter()
+            .map(|zvol| nas.server.nas(|tables| over.exports_of(tables, zvol)));
+        exports.flatten().map(|export| export.number).collect::<Vec<_>>()
+    };
+    let first = nas.alloc("100", "1024");
+    nas.alloc("101", "1024");
+    let before = numbers();
+    nas.free(&first).unwrap();
+    nas.alloc("102", "1024");
+    assert!(numbers()[1] > before[1], "{before:?} {:?}", numbers());
 }
 
 #[test]
@@ -191,6 +198,5 @@ fn the_main_job_runs_on_25_04_in_its_own_words() {
             .unwrap()
             .is_none()
     );
-    assert!(nas.names().is_empty());
-    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
+    assert!(nas.names().is_empty() && nas.whole_volumes().is_empty());
 }

@@ -1,8 +1,10 @@
 use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{DATASET, Nas};
+use crate::transport::{Export, Iscsi, Nvme, Transport};
 
 fn zvol(name: &str) -> String {
     format!("{DATASET}/{name}")
@@ -13,24 +15,16 @@ fn template(nas: &Nas, vmid: &str) -> String {
     ops::create_base(&nas.config(), &volname).unwrap()
 }
 
-/// The identity and the LUN of the export of a zvol.
-fn export(nas: &Nas, name: &str) -> (String, i64) {
-    nas.server.nas(|nas| {
-        let disk = Some(format!("zvol/{}", zvol(name)));
-        let (id, extent) = nas
-            .iscsi
-            .extents
-            .iter()
-            .find(|(_, extent)| extent.disk == disk)
-            .unwrap();
-        let mapping = nas.iscsi.mappings.values().find(|row| row.extent == *id).unwrap();
-        (extent.naa.clone(), mapping.lunid)
-    })
+fn export(nas: &Nas, name: &str) -> Export {
+    let exports = nas
+        .server
+        .nas(|tables| nas.transport.exports_of(tables, &zvol(name)));
+    exports.into_iter().next().unwrap()
 }
 
-#[test]
-fn a_template_keeps_identity_number_and_data() {
-    let nas = Nas::new();
+#[rstest]
+fn a_template_keeps_identity_number_and_data(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     nas.server.write_tag(&zvol("vm-100-disk-0"), "golden").unwrap();
     let before = export(&nas, "vm-100-disk-0");
@@ -44,9 +38,9 @@ fn a_template_keeps_identity_number_and_data() {
     assert_eq!(content.as_deref(), Some("golden"));
 }
 
-#[test]
-fn only_disks_of_guests_become_templates() {
-    let nas = Nas::new();
+#[rstest]
+fn only_disks_of_guests_become_templates(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let base = template(&nas, "100");
     for (volname, words) in [
         (base.as_str(), "cannot become a template"),
@@ -57,15 +51,15 @@ fn only_disks_of_guests_become_templates() {
     }
 }
 
-#[test]
-fn a_linked_clone_names_its_template_and_shares_its_data() {
-    let nas = Nas::new();
+#[rstest]
+fn a_linked_clone_names_its_template_and_shares_its_data(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     nas.server.write_tag(&zvol("vm-100-disk-0"), "golden").unwrap();
     let base = ops::create_base(&config, &volname).unwrap();
     let clone = ops::clone_image(&config, &base, "101", None).unwrap();
     assert!(
-        clone.starts_with(&format!("{base}/vol-vm-101-disk-0-lun")),
+        clone.starts_with(&format!("{base}/{}", over.spelt("vm-101-disk-0"))),
         "{clone}"
     );
     let parsed = ops::parse_volname(&clone).unwrap();
@@ -82,9 +76,9 @@ fn a_linked_clone_names_its_template_and_shares_its_data() {
     assert_eq!(listed.size, 1 << 20);
 }
 
-#[test]
-fn plain_names_are_given_to_templates_and_clones_too() {
-    let nas = Nas::new();
+#[rstest]
+fn plain_names_are_given_to_templates_and_clones_too(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let config = nas.config_with(&[("tn_volume_names", "plain")]);
     let volname = nas.alloc("100", "1024");
     let base = ops::create_base(&config, &volname).unwrap();
@@ -94,9 +88,9 @@ fn plain_names_are_given_to_templates_and_clones_too() {
     assert_eq!(nas.names(), ["base-100-disk-0", "base-100-disk-0/vm-101-disk-0"]);
 }
 
-#[test]
-fn a_template_with_clones_is_not_freed_and_they_are_named() {
-    let nas = Nas::new();
+#[rstest]
+fn a_template_with_clones_is_not_freed_and_they_are_named(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let config = nas.config();
     let base = template(&nas, "100");
     let clone = ops::clone_image(&config, &base, "101", None).unwrap();
@@ -107,37 +101,39 @@ fn a_template_with_clones_is_not_freed_and_they_are_named() {
     assert_eq!(nas.inventory(), before);
     nas.free(&clone).unwrap();
     nas.free(&base).unwrap();
-    assert!(nas.names().is_empty());
-    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
+    assert!(nas.names().is_empty() && nas.whole_volumes().is_empty());
 }
 
-#[test]
-fn a_clone_of_a_template_can_become_a_template_itself() {
-    let nas = Nas::new();
+#[rstest]
+fn a_clone_of_a_template_can_become_a_template_itself(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let config = nas.config();
     let base = template(&nas, "100");
     let clone = ops::clone_image(&config, &base, "101", None).unwrap();
     let second = ops::create_base(&config, &clone).unwrap();
     assert!(
-        second.starts_with(&format!("{base}/vol-base-101-disk-0-lun")),
+        second.starts_with(&format!("{base}/{}", over.spelt("base-101-disk-0"))),
         "{second}"
     );
     let grandchild = ops::clone_image(&config, &second, "102", None).unwrap();
-    assert!(grandchild.starts_with("vol-base-101-disk-0-lun"), "{grandchild}");
+    assert!(
+        grandchild.starts_with(&over.spelt("base-101-disk-0")),
+        "{grandchild}"
+    );
     let mut expected = vec![base, second, grandchild];
     expected.sort();
     assert_eq!(nas.names(), expected);
 }
 
-#[test]
-fn a_clone_of_a_snapshot_has_its_data_and_no_template() {
-    let nas = Nas::new();
+#[rstest]
+fn a_clone_of_a_snapshot_has_its_data_and_no_template(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     nas.server.write_tag(&zvol("vm-100-disk-0"), "then").unwrap();
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     nas.server.write_tag(&zvol("vm-100-disk-0"), "now").unwrap();
     let clone = ops::clone_image(&config, &volname, "101", Some("one")).unwrap();
-    assert!(clone.starts_with("vol-vm-101-disk-0-lun"), "{clone}");
+    assert!(clone.starts_with(&over.spelt("vm-101-disk-0")), "{clone}");
     assert_eq!(
         nas.server.read_tag(&zvol("vm-101-disk-0")).as_deref(),
         Some("then")
@@ -146,9 +142,9 @@ fn a_clone_of_a_snapshot_has_its_data_and_no_template() {
     assert!(error.to_string().contains("vm-101-disk-0"), "{error}");
 }
 
-#[test]
-fn what_cannot_be_cloned_is_refused_in_words() {
-    let nas = Nas::new();
+#[rstest]
+fn what_cannot_be_cloned_is_refused_in_words(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     for (source, snapshot, words) in [
         (volname.as_str(), None, "only templates and snapshots"),
@@ -187,16 +183,18 @@ fn a_clone_has_the_sectors_of_its_origin() {
     assert_eq!(sectors, (4096, false));
 }
 
-#[test]
-fn a_disk_goes_to_another_guest_with_its_data_and_without_its_identity() {
-    let nas = Nas::new();
+#[rstest]
+fn a_disk_goes_to_another_guest_with_its_data_and_without_its_identity(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     nas.alloc("101", "1024");
     nas.server.write_tag(&zvol("vm-100-disk-0"), "mine").unwrap();
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     let before = export(&nas, "vm-100-disk-0");
     let volid = ops::rename_volume(&config, &volname, "101", None).unwrap();
-    let prefix = format!("{}:vol-vm-101-disk-1-lun", nas.storeid);
+    let prefix = format!("{}:{}", nas.storeid, over.spelt("vm-101-disk-1"));
     assert!(volid.starts_with(&prefix), "{volid}");
     assert_eq!(
         nas.server.read_tag(&zvol("vm-101-disk-1")).as_deref(),
@@ -207,27 +205,27 @@ fn a_disk_goes_to_another_guest_with_its_data_and_without_its_identity() {
             .contains(&volid.split(':').next_back().unwrap().to_owned())
     );
     // Another node may remember the old name together with the old identity.
-    assert_ne!(export(&nas, "vm-101-disk-1").0, before.0);
+    assert_ne!(export(&nas, "vm-101-disk-1").identity, before.identity);
     let snapshots = ops::volume_snapshot_info(&config, "vm-101-disk-1").unwrap();
     assert_eq!(snapshots.len(), 1);
 }
 
-#[test]
-fn a_renamed_clone_keeps_its_template() {
-    let nas = Nas::new();
+#[rstest]
+fn a_renamed_clone_keeps_its_template(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let config = nas.config();
     let base = template(&nas, "100");
     let clone = ops::clone_image(&config, &base, "101", None).unwrap();
     let volid = ops::rename_volume(&config, &clone, "102", Some("vm-102-disk-7")).unwrap();
     assert!(
-        volid.starts_with(&format!("{}:{base}/vol-vm-102-disk-7-lun", nas.storeid)),
+        volid.starts_with(&format!("{}:{base}/{}", nas.storeid, over.spelt("vm-102-disk-7"))),
         "{volid}"
     );
 }
 
-#[test]
-fn names_that_cannot_be_given_leave_the_disk_where_it_is() {
-    let nas = Nas::new();
+#[rstest]
+fn names_that_cannot_be_given_leave_the_disk_where_it_is(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     nas.alloc("101", "1024");
     let base = template(&nas, "102");
@@ -245,21 +243,21 @@ fn names_that_cannot_be_given_leave_the_disk_where_it_is() {
     assert_eq!(nas.inventory(), before);
 }
 
-#[test]
-fn the_name_that_a_template_had_is_not_given_again() {
-    let nas = Nas::new();
+#[rstest]
+fn the_name_that_a_template_had_is_not_given_again(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let base = template(&nas, "100");
     let error = ops::alloc_image(&nas.config(), "100", "raw", Some("vm-100-disk-0"), "1024").unwrap_err();
     assert_eq!(error.kind, Kind::Exists);
     let next = nas.alloc("100", "1024");
-    assert!(next.starts_with("vol-vm-100-disk-1-"), "{next}");
+    assert!(next.starts_with(&over.spelt("vm-100-disk-1")), "{next}");
     nas.free(&base).unwrap();
     ops::alloc_image(&nas.config(), "100", "raw", Some("vm-100-disk-0"), "1024").unwrap();
 }
 
-#[test]
-fn volumes_of_another_cluster_are_neither_renamed_nor_made_templates() {
-    let nas = Nas::new();
+#[rstest]
+fn volumes_of_another_cluster_are_neither_renamed_nor_made_templates(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     let mark = json!([{"key": "pve-storage-truenas:cluster", "value": "another"}]);
     nas.by_hand(
@@ -271,9 +269,9 @@ fn volumes_of_another_cluster_are_neither_renamed_nor_made_templates() {
     assert_eq!(nas.names(), [volname]);
 }
 
-#[test]
-fn notes_and_protection_are_kept_on_the_zvol() {
-    let nas = Nas::new();
+#[rstest]
+fn notes_and_protection_are_kept_on_the_zvol(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     let get = |name: &str| ops::get_volume_attribute(&config, &volname, name).unwrap();
     assert_eq!(get("notes"), None);
@@ -289,9 +287,9 @@ fn notes_and_protection_are_kept_on_the_zvol() {
     nas.free(&volname).unwrap();
 }
 
-#[test]
-fn attributes_that_volumes_do_not_have_are_refused() {
-    let nas = Nas::new();
+#[rstest]
+fn attributes_that_volumes_do_not_have_are_refused(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     assert_eq!(
         ops::get_volume_attribute(&config, &volname, "colour").unwrap(),
@@ -302,20 +300,4 @@ fn attributes_that_volumes_do_not_have_are_refused() {
     let long = "ü".repeat(2000);
     let error = ops::update_volume_attribute(&config, &volname, "notes", &long).unwrap_err();
     assert!(error.to_string().contains("8191 bytes"), "{error}");
-}
-
-#[test]
-fn every_version_makes_templates_and_clones() {
-    for version in ["25.10.0", "25.10.4", "26.0.0", "27.0.0"] {
-        let nas = Nas::start(&["--api-version", version]);
-        let config = nas.config();
-        let base = template(&nas, "100");
-        let clone = ops::clone_image(&config, &base, "101", None).unwrap();
-        let volid = ops::rename_volume(&config, &clone, "102", None).unwrap();
-        let renamed = volid.split_once(':').unwrap().1;
-        nas.free(&base).unwrap_err();
-        nas.free(renamed).unwrap();
-        nas.free(&base).unwrap();
-        assert_eq!(nas.inventory().len(), 3, "{version}: {:?}", nas.inventory());
-    }
 }

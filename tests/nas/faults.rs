@@ -5,26 +5,45 @@ mod matrix;
 mod operations;
 mod world;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use pve_storage_truenas::ops;
-use serde_json::json;
+use rstest::rstest;
+use serde_json::{Value, json};
 
 use crate::support::{Nas, node};
+use crate::transport::{Iscsi, Nvme, Transport};
 
-const ALLOC: [&str; 4] = [
-    "pool.dataset.create",
-    "iscsi.extent.create",
-    "iscsi.targetextent.create",
-    "iscsi.targetextent.query",
-];
+/// The calls that allocate a second volume, each with how often it was sent until then, and that is the last.
+fn calls_of_alloc(over: Transport) -> &'static [(&'static str, usize)] {
+    match over {
+        // Each volume looks at the mappings before and after; the weight volume comes first.
+        Iscsi => &[
+            ("pool.dataset.create", 3),
+            ("iscsi.extent.create", 3),
+            ("iscsi.targetextent.create", 3),
+            ("iscsi.targetextent.query", 5),
+        ],
+        Nvme => &[("pool.dataset.create", 2), ("nvmet.namespace.create", 2)],
+    }
+}
 
-/// A NAS whose weight volume exists already, so that the first create is that of the volume.
-fn prepared(fault: serde_json::Value) -> Nas {
-    let name = format!("fault.{}.json", fault["id"]);
-    let mut fault = fault;
-    fault.as_object_mut().unwrap().remove("id");
-    let file = node().join(name);
+fn calls_of_free(over: Transport) -> [&'static str; 3] {
+    let withdrawal = match over {
+        Iscsi => "iscsi.extent.delete",
+        Nvme => "nvmet.namespace.delete",
+    };
+    [withdrawal, "pool.dataset.rename", "pool.dataset.delete"]
+}
+
+fn prepared(over: Transport, mut fault: Value) -> Nas {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let error = json!({"code": -32001, "errname": "EFAULT", "reason": "[EFAULT] injected"});
+    fault["error"] = error;
+    let file = node().join(format!("fault.{number}.json"));
     std::fs::write(&file, json!([fault]).to_string()).unwrap();
-    Nas::start(&["--faults", file.to_str().unwrap(), "--link-delay", "0"])
+    over.start(&["--faults", file.to_str().unwrap(), "--link-delay", "0"])
 }
 
 fn fired(nas: &Nas) -> bool {
@@ -34,31 +53,25 @@ fn fired(nas: &Nas) -> bool {
         .any(|line| line.get("fault").is_some())
 }
 
-/// Every zvol, extent and mapping belongs to a whole volume; returns how many there are.
-fn whole_volumes(nas: &Nas) -> usize {
-    let inventory = nas.inventory();
-    let count = |prefix: &str| inventory.iter().filter(|row| row.starts_with(prefix)).count();
-    let counts = (count("zvol"), count("extent"), count("mapping"));
-    assert_eq!(counts.0, counts.1, "{inventory:?}");
-    assert_eq!(counts.1, counts.2, "{inventory:?}");
-    counts.0
+fn times_sent(nas: &Nas, method: &str) -> usize {
+    let traffic = nas.server.traffic();
+    let sent = traffic.iter().filter(|line| line["msg"]["method"] == method);
+    sent.count()
 }
 
-fn alloc_case(id: usize, method: &str, when: &str, what: &str) {
-    // The weight volume and the volume of guest 1 come first; each looks at the mappings before and after.
-    let nth = if method == "iscsi.targetextent.query" {
-        5
-    } else {
-        3
-    };
-    let error = json!({"code": -32001, "errname": "EFAULT", "reason": "[EFAULT] injected"});
-    let fault = json!({"id": id, "method": method, "nth": nth, "when": when, "do": what, "error": error});
-    let nas = prepared(fault);
+fn alloc_case(over: Transport, (method, nth): (&str, usize), when: &str, what: &str) {
+    let nas = prepared(
+        over,
+        json!({"method": method, "nth": nth, "when": when, "do": what}),
+    );
     nas.alloc("1", "1024");
-    let before = whole_volumes(&nas);
+    let before = nas.whole_volumes().len();
     let result = ops::alloc_image(&nas.config(), "100", "raw", None, "1024");
     assert!(fired(&nas), "{method} {when} {what}: the fault did not fire");
-    let after = whole_volumes(&nas);
+    if result.is_ok() && method.ends_with(".create") {
+        assert_eq!(times_sent(&nas, method), nth, "{method} {when} {what}");
+    }
+    let after = nas.whole_volumes().len();
     assert_eq!(
         after - before,
         usize::from(result.is_ok()),
@@ -68,85 +81,87 @@ fn alloc_case(id: usize, method: &str, when: &str, what: &str) {
         assert!(error.leftovers.is_empty(), "{error}");
     }
     nas.alloc("100", "1024");
-    assert_eq!(whole_volumes(&nas), after + 1);
+    assert_eq!(nas.whole_volumes().len(), after + 1);
 }
 
-#[test]
-fn alloc_undoes_everything_when_a_call_is_refused() {
-    for (id, method) in ALLOC.into_iter().enumerate() {
-        alloc_case(id, method, "before", "error");
+fn alloc_cases(over: Transport, when: &str, what: &str) {
+    for call in calls_of_alloc(over) {
+        alloc_case(over, *call, when, what);
     }
 }
 
-#[test]
-fn alloc_goes_on_when_only_the_answer_was_lost() {
-    for (id, method) in ALLOC.into_iter().enumerate() {
-        alloc_case(10 + id, method, "after", "close");
-    }
+#[rstest]
+fn alloc_undoes_everything_when_a_call_is_refused(#[values(Iscsi, Nvme)] over: Transport) {
+    alloc_cases(over, "before", "error");
 }
 
-#[test]
-fn alloc_undoes_everything_when_the_answer_is_an_error_after_the_fact() {
-    for (id, method) in ALLOC.into_iter().enumerate() {
-        alloc_case(20 + id, method, "after", "error");
-    }
+#[rstest]
+fn alloc_goes_on_when_only_the_answer_was_lost(#[values(Iscsi, Nvme)] over: Transport) {
+    alloc_cases(over, "after", "close");
 }
 
-#[test]
-fn alloc_survives_a_restart_of_the_server_after_each_call() {
-    for (id, method) in ALLOC.into_iter().enumerate() {
-        alloc_case(30 + id, method, "after", "restart");
-    }
+#[rstest]
+fn alloc_undoes_everything_when_the_answer_is_an_error_after_the_fact(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    alloc_cases(over, "after", "error");
 }
 
-#[test]
-fn alloc_gives_up_cleanly_when_a_create_never_ran() {
-    alloc_case(40, "pool.dataset.create", "before", "close");
+#[rstest]
+fn alloc_survives_a_restart_of_the_server_after_each_call(#[values(Iscsi, Nvme)] over: Transport) {
+    alloc_cases(over, "after", "restart");
 }
 
-#[test]
-fn alloc_gives_up_cleanly_when_an_extent_never_came() {
-    alloc_case(41, "iscsi.extent.create", "before", "close");
+#[rstest]
+#[case::zvol_over_iscsi(Iscsi, "pool.dataset.create", 3)]
+#[case::extent(Iscsi, "iscsi.extent.create", 3)]
+#[case::mapping(Iscsi, "iscsi.targetextent.create", 3)]
+#[case::zvol_over_nvme(Nvme, "pool.dataset.create", 2)]
+#[case::namespace(Nvme, "nvmet.namespace.create", 2)]
+fn alloc_gives_up_cleanly_when_a_create_never_ran(
+    #[case] over: Transport,
+    #[case] method: &str,
+    #[case] nth: usize,
+) {
+    alloc_case(over, (method, nth), "before", "close");
 }
 
-#[test]
-fn alloc_gives_up_cleanly_when_a_mapping_never_came() {
-    alloc_case(42, "iscsi.targetextent.create", "before", "close");
-}
-
-const FREE: [&str; 3] = [
-    "iscsi.extent.delete",
-    "pool.dataset.rename",
-    "pool.dataset.delete",
-];
-
-fn free_case(id: usize, method: &str, when: &str, what: &str) {
-    let error = json!({"code": -32001, "errname": "EFAULT", "reason": "[EFAULT] injected"});
-    let nas =
-        prepared(json!({"id": id, "method": method, "nth": 1, "when": when, "do": what, "error": error}));
+fn free_case(over: Transport, method: &str, when: &str, what: &str) {
+    let nas = prepared(
+        over,
+        json!({"method": method, "nth": 1, "when": when, "do": what}),
+    );
     let volname = nas.alloc("100", "1024");
     let first = nas.free(&volname);
     assert!(fired(&nas), "{method} {when} {what}: the fault did not fire");
     // Done, or repeated by name as PVE and people do.
     nas.free(&volname).unwrap();
     assert!(nas.names().is_empty(), "{first:?}");
-    assert_eq!(whole_volumes(&nas), 1, "{method} {when} {what}: {first:?}");
+    assert!(
+        nas.whole_volumes().is_empty(),
+        "{method} {when} {what}: {first:?}"
+    );
 }
 
-#[test]
-fn free_is_finished_by_a_second_free_after_any_refusal_or_lost_answer() {
-    for (id, method) in FREE.into_iter().enumerate() {
-        free_case(50 + 10 * id, method, "before", "error");
-        free_case(51 + 10 * id, method, "after", "error");
-        free_case(52 + 10 * id, method, "after", "close");
-        free_case(53 + 10 * id, method, "after", "restart");
+#[rstest]
+fn free_is_finished_by_a_second_free_after_any_refusal_or_lost_answer(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    for method in calls_of_free(over) {
+        free_case(over, method, "before", "error");
+        free_case(over, method, "after", "error");
+        free_case(over, method, "after", "close");
+        free_case(over, method, "after", "restart");
     }
 }
 
-#[test]
-fn a_snapshot_whose_answer_was_lost_is_recognised() {
+#[rstest]
+fn a_snapshot_whose_answer_was_lost_is_recognised(#[values(Iscsi, Nvme)] over: Transport) {
     let create = "pool.snapshot.create";
-    let nas = prepared(json!({"id": 90, "method": create, "nth": 1, "when": "after", "do": "close"}));
+    let nas = prepared(
+        over,
+        json!({"method": create, "nth": 1, "when": "after", "do": "close"}),
+    );
     let volname = nas.alloc("100", "1024");
     ops::volume_snapshot(&nas.config(), &volname, "one").unwrap();
     assert!(fired(&nas));

@@ -1,60 +1,56 @@
 use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{DATASET, Nas, node};
+use crate::transport::{Iscsi, Nvme, Transport};
 
-#[test]
-fn free_removes_everything_but_the_weight_volume_and_the_target_lives() {
-    let nas = Nas::new();
+#[rstest]
+fn free_removes_everything_and_what_all_volumes_belong_to_lives(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     nas.free(&volname).unwrap();
-    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
-    assert_eq!(
-        nas.by_hand("iscsi.target.query", json!([]))
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert!(nas.whole_volumes().is_empty());
+    assert!(over.exported(&nas).is_object());
 }
 
-#[test]
-fn the_name_is_free_again_before_the_closure_ran() {
-    let nas = Nas::new();
+#[rstest]
+fn the_name_is_free_again_before_the_closure_ran(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let config = nas.config();
     let volname = nas.alloc("100", "1024");
     let token = ops::free_image(&config, &volname, false, None).unwrap().unwrap();
     assert!(nas.names().is_empty());
     let again = nas.alloc("100", "1024");
-    assert!(again.starts_with("vol-vm-100-disk-0-"), "{again}");
+    assert!(again.starts_with(&over.spelt("vm-100-disk-0")), "{again}");
     ops::free_image_finish(&config, &token).unwrap();
     assert_eq!(nas.names(), [again]);
 }
 
-#[test]
-fn a_missing_volume_is_freed_already() {
-    let nas = Nas::new();
+#[rstest]
+fn a_missing_volume_is_freed_already(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     nas.free("vm-100-disk-0").unwrap();
     let volname = nas.alloc("100", "1024");
     nas.free(&volname).unwrap();
     nas.free(&volname).unwrap();
 }
 
-#[test]
-fn an_interrupted_free_is_finished_by_name() {
-    let nas = Nas::new();
+#[rstest]
+fn an_interrupted_free_is_finished_by_name(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     ops::free_image(&nas.config(), &volname, false, None)
         .unwrap()
         .unwrap();
     nas.free(&volname).unwrap();
-    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
+    assert!(nas.whole_volumes().is_empty());
 }
 
-#[test]
-fn clones_and_holds_refuse_by_name_and_nothing_is_changed() {
-    let nas = Nas::new();
+#[rstest]
+fn clones_and_holds_refuse_by_name_and_nothing_is_changed(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     let zvol = format!("{DATASET}/vm-100-disk-0");
     nas.by_hand("pool.snapshot.create", json!([{"dataset": zvol, "name": "base"}]));
@@ -74,7 +70,7 @@ fn clones_and_holds_refuse_by_name_and_nothing_is_changed() {
     nas.by_hand("pool.snapshot.release", json!([format!("{zvol}@base")]));
     nas.free(&volname).unwrap();
     assert!(before.len() > nas.inventory().len());
-    assert_eq!(nas.inventory().len(), 3, "{:?}", nas.inventory());
+    assert!(nas.whole_volumes().is_empty());
 }
 
 #[test]
@@ -88,9 +84,9 @@ fn the_weight_volume_is_never_freed() {
     );
 }
 
-#[test]
-fn a_volume_of_another_storage_or_cluster_is_refused_by_name() {
-    let nas = Nas::new();
+#[rstest]
+fn a_volume_of_another_storage_or_cluster_is_refused_by_name(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     let stranger = pve_storage_truenas::config::Config::parse("stranger", &nas.section()).unwrap();
     let error = ops::free_image(&stranger, &volname, false, None).unwrap_err();
@@ -108,32 +104,20 @@ fn a_volume_of_another_storage_or_cluster_is_refused_by_name() {
     );
     let error = nas.free(&volname).unwrap_err();
     assert!(error.to_string().contains("another cluster (11111111"), "{error}");
-    assert_eq!(nas.inventory().len(), 6);
+    assert_eq!(nas.whole_volumes().len(), 1);
 }
 
-#[test]
-fn a_volume_without_mark_that_another_target_exports_is_refused() {
-    let nas = Nas::start(&[
-        "--target",
-        crate::support::TARGET,
-        "--target",
-        "iqn.2005-10.org.freenas.ctl:proxmox2",
-    ]);
+#[rstest]
+fn a_volume_without_mark_that_is_exported_elsewhere_is_refused(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--link-delay", "0"]);
+    nas.alloc("100", "1024");
     let full = format!("{DATASET}/vm-9-disk-0");
     nas.by_hand(
         "pool.dataset.create",
         json!([{"name": full, "type": "VOLUME", "volsize": 1 << 20}]),
     );
-    std::thread::sleep(std::time::Duration::from_millis(60));
-    let extent = nas.by_hand(
-        "iscsi.extent.create",
-        json!([{"name": "theirs", "type": "DISK", "disk": format!("zvol/{full}")}]),
-    );
-    nas.by_hand(
-        "iscsi.targetextent.create",
-        json!([{"target": 2, "extent": extent["id"], "lunid": 1}]),
-    );
-    assert!(nas.names().is_empty());
+    over.export_elsewhere(&nas, &full);
+    assert_eq!(nas.names().len(), 1);
     let error = nas.free("vm-9-disk-0").unwrap_err();
     assert!(
         error.to_string().contains("exported by another target"),
@@ -141,9 +125,9 @@ fn a_volume_without_mark_that_another_target_exports_is_refused() {
     );
 }
 
-#[test]
-fn a_volume_that_went_behind_our_back_takes_its_link_with_it() {
-    let nas = Nas::new();
+#[rstest]
+fn a_volume_that_went_behind_our_back_takes_its_link_with_it(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     let link = node()
         .join("dev/truenas")

@@ -3,8 +3,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use pve_storage_truenas::config::{Config, Raw};
 use pve_storage_truenas::ops::{self, OtherStorage};
+use rstest::rstest;
 
 use crate::support::{DATASET, Nas, node};
+use crate::transport::{Iscsi, Nvme, Transport};
 
 fn without_key(nas: &Nas) -> (Raw, Raw) {
     let mut section = nas.section();
@@ -35,9 +37,11 @@ fn secret_file(nas: &Nas) -> std::path::PathBuf {
         .join(format!("{}.truenas", nas.storeid))
 }
 
-#[test]
-fn add_proves_the_storage_stores_the_key_privately_and_learns_its_user() {
-    let nas = Nas::new();
+#[rstest]
+fn add_proves_the_storage_stores_the_key_privately_and_learns_its_user(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    let nas = over.nas();
     let (section, secrets) = without_key(&nas);
     assert!(
         ops::on_add(&nas.storeid, &section, &secrets, &[])
@@ -111,9 +115,11 @@ fn updates_that_do_not_touch_the_connection_need_no_nas() {
     ops::on_update(&storeid, &section, &changed, &[], &Raw::new(), &[]).unwrap();
 }
 
-#[test]
-fn a_corrected_storage_is_tried_at_once_and_a_wrong_port_marks_no_other_storage_dead() {
-    let nas = Nas::new();
+#[rstest]
+fn a_corrected_storage_is_tried_at_once_and_a_wrong_port_marks_no_other_storage_dead(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    let nas = over.nas();
     let mut wrong = nas.section();
     wrong.insert("api_port".into(), "1".into());
     let error = ops::on_add(&nas.storeid, &wrong, &Raw::new(), &[]).unwrap_err();

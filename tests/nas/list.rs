@@ -1,8 +1,10 @@
 use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{DATASET, Nas};
+use crate::transport::{Iscsi, Nvme, Transport};
 
 fn zvol(nas: &Nas, name: &str) {
     let full = format!("{DATASET}/{name}");
@@ -12,9 +14,9 @@ fn zvol(nas: &Nas, name: &str) {
     );
 }
 
-#[test]
-fn the_weight_volume_doomed_zvols_and_grandchildren_are_hidden() {
-    let nas = Nas::new();
+#[rstest]
+fn the_weight_volume_doomed_zvols_and_grandchildren_are_hidden(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     nas.alloc("100", "1024");
     zvol(&nas, "del-42-vm-100-disk-9");
     zvol(&nas, "holiday-photos");
@@ -26,29 +28,26 @@ fn the_weight_volume_doomed_zvols_and_grandchildren_are_hidden() {
     assert_eq!(nas.names().len(), 1, "{:?}", nas.names());
 }
 
-#[test]
-fn volumes_of_1_x_are_listed_by_their_present_lun_or_plainly() {
-    let nas = Nas::new();
+#[rstest]
+fn volumes_of_1_x_are_listed_by_their_present_number_or_plainly(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--link-delay", "0"]);
     nas.alloc("1", "1024");
     zvol(&nas, "vm-200-disk-0");
     zvol(&nas, "vm-200-disk-1");
-    std::thread::sleep(std::time::Duration::from_millis(60));
-    let extent = nas.by_hand(
-        "iscsi.extent.create",
-        json!([{"name": "vm-200-disk-0-1690000000", "type": "DISK", "disk": format!("zvol/{DATASET}/vm-200-disk-0")}]),
-    );
-    nas.by_hand(
-        "iscsi.targetextent.create",
-        json!([{"target": 1, "extent": extent["id"], "lunid": 77}]),
-    );
+    let full = format!("{DATASET}/vm-200-disk-0");
+    over.export_by_hand(&nas, &full);
+    let exports = nas.server.nas(|tables| over.exports_of(tables, &full));
     let names = nas.names();
-    assert!(names.contains(&"vol-vm-200-disk-0-lun77".to_owned()), "{names:?}");
+    assert!(
+        names.contains(&over.spelling("vm-200-disk-0", &exports[0])),
+        "{names:?}"
+    );
     assert!(names.contains(&"vm-200-disk-1".to_owned()), "{names:?}");
 }
 
-#[test]
-fn filters_are_the_guest_or_the_list_of_ids() {
-    let nas = Nas::new();
+#[rstest]
+fn filters_are_the_guest_or_the_list_of_ids(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let one = nas.alloc("100", "1024");
     let two = nas.alloc("101", "1024");
     let config = nas.config();
@@ -63,9 +62,9 @@ fn filters_are_the_guest_or_the_list_of_ids() {
     assert!(of_guest[0].ctime > 1_600_000_000 && of_guest[0].size == 1 << 20);
 }
 
-#[test]
-fn a_locked_or_missing_dataset_is_an_error_and_never_an_empty_list() {
-    let nas = Nas::new();
+#[rstest]
+fn a_locked_or_missing_dataset_is_an_error_and_never_an_empty_list(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let missing = ops::list_images(&nas.config_with(&[("dataset", "tank/nothing")]), None, None).unwrap_err();
     assert_eq!(missing.kind, Kind::NotFound);
     assert!(
@@ -80,27 +79,27 @@ fn a_locked_or_missing_dataset_is_an_error_and_never_an_empty_list() {
     assert!(error.to_string().contains("is a zvol"), "{error}");
 }
 
-#[test]
-fn another_storage_of_the_cluster_on_the_dataset_does_not_see_our_volumes() {
-    let nas = Nas::new();
+#[rstest]
+fn another_storage_of_the_cluster_on_the_dataset_does_not_see_our_volumes(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    let nas = over.nas();
     nas.alloc("100", "1024");
     let stranger = pve_storage_truenas::config::Config::parse("stranger", &nas.section()).unwrap();
     assert!(ops::list_images(&stranger, None, None).unwrap().is_empty());
 }
 
-#[test]
-fn volumes_without_mark_are_not_left_out_when_the_target_is_not_found() {
-    let nas = Nas::new();
+#[rstest]
+fn volumes_without_mark_are_not_left_out_when_what_they_belong_to_is_not_found(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     let zvol = format!("{DATASET}/vm-100-disk-0");
     nas.by_hand("pool.dataset.update", json!([zvol, {"user_properties": []}]));
     assert_eq!(nas.names(), [volname]);
-    let elsewhere = nas.config_with(&[("target_iqn", "iqn.2005-10.org.freenas.ctl:gone")]);
+    let (gone, words) = over.missing_site();
+    let elsewhere = nas.config_with(&[(over.site(), gone)]);
     let error = ops::list_images(&elsewhere, None, None).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("no iSCSI target 'iqn.2005-10.org.freenas.ctl:gone'"),
-        "{error}"
-    );
+    assert!(error.to_string().contains(words), "{error}");
 }

@@ -7,7 +7,10 @@ mod snapshots;
 mod state;
 mod story;
 
+use rstest::rstest;
 use story::{Check, Story};
+
+use crate::transport::{Iscsi, Nvme, Transport};
 
 const MIB: u64 = 1 << 20;
 const STEPS: usize = 300;
@@ -60,15 +63,14 @@ fn end(story: &mut Story) -> Check {
         story.free()?;
         story.compare()?;
     }
-    let left = story.nas.inventory();
-    match left.len() {
-        3 => Ok(()),
-        _ => Err(format!("left behind: {left:?}")),
+    match story.nas.whole_volumes().as_slice() {
+        [] => Ok(()),
+        left => Err(format!("left behind: {left:?}")),
     }
 }
 
-fn tell(seed: u64) -> Check {
-    let mut story = Story::begin(seed);
+fn tell(seed: u64, over: Transport) -> Check {
+    let mut story = Story::begin(seed, over);
     let step = |story: &mut Story| {
         choose(story)(story)?;
         story.compare()
@@ -86,43 +88,43 @@ fn tell(seed: u64) -> Check {
     })
 }
 
-fn tell_some(seeds: std::ops::Range<u64>) {
+fn tell_some(seeds: std::ops::Range<u64>, over: Transport) {
     let wrong: Vec<String> = match std::env::var("TRUENAS_MODEL_SEED") {
-        Ok(seed) => tell(seed.parse().unwrap()).err().into_iter().collect(),
-        Err(_) => seeds.filter_map(|seed| tell(seed).err()).collect(),
+        Ok(seed) => tell(seed.parse().unwrap(), over).err().into_iter().collect(),
+        Err(_) => seeds.filter_map(|seed| tell(seed, over).err()).collect(),
     };
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-#[test]
-fn random_operations_do_what_the_model_does_1() {
-    tell_some(0..3);
+#[rstest]
+fn random_operations_do_what_the_model_does_1(#[values(Iscsi, Nvme)] over: Transport) {
+    tell_some(0..3, over);
 }
 
-#[test]
-fn random_operations_do_what_the_model_does_2() {
-    tell_some(3..6);
+#[rstest]
+fn random_operations_do_what_the_model_does_2(#[values(Iscsi, Nvme)] over: Transport) {
+    tell_some(3..6, over);
 }
 
-#[test]
-fn random_operations_do_what_the_model_does_3() {
-    tell_some(6..9);
+#[rstest]
+fn random_operations_do_what_the_model_does_3(#[values(Iscsi, Nvme)] over: Transport) {
+    tell_some(6..9, over);
 }
 
-#[test]
+#[rstest]
 #[ignore = "takes minutes"]
-fn many_random_operations_do_what_the_model_does_1() {
-    tell_some(100..130);
+fn many_random_operations_do_what_the_model_does_1(#[values(Iscsi, Nvme)] over: Transport) {
+    tell_some(100..130, over);
 }
 
-#[test]
+#[rstest]
 #[ignore = "takes minutes"]
-fn many_random_operations_do_what_the_model_does_2() {
-    tell_some(130..160);
+fn many_random_operations_do_what_the_model_does_2(#[values(Iscsi, Nvme)] over: Transport) {
+    tell_some(130..160, over);
 }
 
-#[test]
+#[rstest]
 #[ignore = "takes minutes"]
-fn many_random_operations_do_what_the_model_does_3() {
-    tell_some(160..190);
+fn many_random_operations_do_what_the_model_does_3(#[values(Iscsi, Nvme)] over: Transport) {
+    tell_some(160..190, over);
 }

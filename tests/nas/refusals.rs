@@ -3,8 +3,10 @@
 use pve_storage_truenas::config::{Config, Raw};
 use pve_storage_truenas::error::{Error, Result};
 use pve_storage_truenas::ops;
+use rstest::rstest;
 
 use crate::support::Nas;
+use crate::transport::{Iscsi, Nvme, Transport};
 
 fn section_with(nas: &Nas, changes: &[(&str, &str)]) -> Raw {
     let mut section = nas.section();
@@ -22,18 +24,13 @@ fn alloc_with(nas: &Nas, changes: &[(&str, &str)]) -> Error {
         .unwrap_err()
 }
 
-#[test]
-fn wrong_settings_are_named_and_nothing_is_made() {
-    let nas = Nas::new();
+#[rstest]
+fn wrong_settings_are_named_and_nothing_is_made(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let before = nas.inventory();
     for (changes, expected) in [
         (
-            &[("target_iqn", "iqn.2005-10.org.freenas.ctl:proxmo")][..],
-            "no iSCSI target 'iqn.2005-10.org.freenas.ctl:proxmo'",
-        ),
-        (&[("target_iqn", "proxmox")], "'proxmox' is not an IQN"),
-        (
-            &[("dataset", "tank/nothing")],
+            &[("dataset", "tank/nothing")][..],
             "dataset 'tank/nothing' does not exist",
         ),
         (&[("dataset", "nothing")], "dataset 'nothing' does not exist"),
@@ -55,29 +52,31 @@ fn wrong_settings_are_named_and_nothing_is_made() {
             &[("api_host", "203.0.113.1"), ("api_scheme", "ws")],
             "revokes an API key",
         ),
-        (
-            &[
-                ("transport_mode", "nvme-tcp"),
-                ("subsystem_nqn", "iqn.2011-06.com.truenas:x"),
-            ],
-            "'iqn.2011-06.com.truenas:x' is not an NQN",
-        ),
     ] {
-        let error = alloc_with(&nas, changes).to_string();
-        assert!(error.contains(expected), "{changes:?}: {error}");
-        assert!(error.contains("what to do: "), "{error}");
-        assert!(
-            !error.contains("1-wrong") && !error.contains(nas.server.api_key()),
-            "{error}"
-        );
+        check_refusal(&nas, changes, expected);
+    }
+    for (site, expected) in over.wrong_sites() {
+        check_refusal(&nas, &[(over.site(), site)], expected);
     }
     assert_eq!(nas.inventory(), before);
 }
 
-#[test]
-fn missing_keys_are_named_when_a_storage_is_added_and_nothing_is_stored() {
-    let nas = Nas::new();
-    for key in ["api_host", "api_key", "dataset", "target_iqn"] {
+fn check_refusal(nas: &Nas, changes: &[(&str, &str)], expected: &str) {
+    let error = alloc_with(nas, changes).to_string();
+    assert!(error.contains(expected), "{changes:?}: {error}");
+    assert!(error.contains("what to do: "), "{error}");
+    assert!(
+        !error.contains("1-wrong") && !error.contains(nas.server.api_key()),
+        "{error}"
+    );
+}
+
+#[rstest]
+fn missing_keys_are_named_when_a_storage_is_added_and_nothing_is_stored(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    let nas = over.nas();
+    for key in ["api_host", "api_key", "dataset", over.site()] {
         let mut section = nas.section();
         section.remove(key);
         let error = ops::on_add("missing", &section, &Raw::new(), &[])
@@ -133,9 +132,9 @@ fn an_expired_certificate_is_named_as_expired() {
     assert!(error.contains("it has expired"), "{error}");
 }
 
-#[test]
-fn a_locked_dataset_is_refused() {
-    let nas = Nas::new();
+#[rstest]
+fn a_locked_dataset_is_refused(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     nas.server
         .nas(|nas| nas.zfs.datasets.get_mut("tank/proxmox").unwrap().encrypted = true);
     nas.server
@@ -146,17 +145,13 @@ fn a_locked_dataset_is_refused() {
     assert!(ops::status(&nas.config()).is_err());
 }
 
-#[test]
-fn a_stopped_service_and_a_full_pool_are_reported_together() {
-    let nas = Nas::start(&["--pool", "tank:1G"]);
-    nas.by_hand("service.control", serde_json::json!(["STOP", "iscsitarget", {}]));
+#[rstest]
+fn a_stopped_service_and_a_full_pool_are_reported_together(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--pool", "tank:1G"]);
+    let (service, stopped) = over.service();
+    nas.by_hand("service.control", serde_json::json!(["STOP", service, {}]));
     // service.control is a job.
-    let state = || {
-        nas.by_hand(
-            "service.query",
-            serde_json::json!([[["service", "=", "iscsitarget"]]]),
-        )
-    };
+    let state = || nas.by_hand("service.query", serde_json::json!([[["service", "=", service]]]));
     let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while state()[0]["state"] != "STOPPED" && std::time::Instant::now() < patience {
         std::thread::yield_now();
@@ -167,16 +162,16 @@ fn a_stopped_service_and_a_full_pool_are_reported_together() {
         .to_string();
     assert!(error.contains("2 things are wrong"), "{error}");
     assert!(
-        error.contains("the iSCSI service of TrueNAS is STOPPED") && error.contains("not enough space"),
+        error.contains(stopped) && error.contains("not enough space"),
         "{error}"
     );
 }
 
 type Attempt = fn(&Config) -> Result<String>;
 
-#[test]
-fn wrong_arguments_are_quoted_and_nothing_is_made() {
-    let nas = Nas::new();
+#[rstest]
+fn wrong_arguments_are_quoted_and_nothing_is_made(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     nas.alloc("100", "1024");
     let before = nas.inventory();
     let config = nas.config();

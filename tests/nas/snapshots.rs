@@ -1,8 +1,10 @@
 use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{DATASET, Nas, node};
+use crate::transport::{Iscsi, Nvme, Transport};
 
 fn zvol(name: &str) -> String {
     format!("{DATASET}/{name}")
@@ -24,9 +26,9 @@ fn info(nas: &Nas, volname: &str) -> Vec<(String, String, u64)> {
         .collect()
 }
 
-#[test]
-fn snapshots_come_and_go_and_going_twice_is_no_error() {
-    let nas = Nas::new();
+#[rstest]
+fn snapshots_come_and_go_and_going_twice_is_no_error(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     assert_eq!(snapshot_names(&nas, "vm-100-disk-0"), ["one"]);
@@ -35,9 +37,9 @@ fn snapshots_come_and_go_and_going_twice_is_no_error() {
     assert!(snapshot_names(&nas, "vm-100-disk-0").is_empty());
 }
 
-#[test]
-fn a_snapshot_that_exists_is_not_taken_for_a_new_one() {
-    let nas = Nas::new();
+#[rstest]
+fn a_snapshot_that_exists_is_not_taken_for_a_new_one(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     nas.by_hand(
         "pool.snapshot.create",
@@ -48,9 +50,9 @@ fn a_snapshot_that_exists_is_not_taken_for_a_new_one() {
     assert!(error.to_string().contains("vm-100-disk-0@one"), "{error}");
 }
 
-#[test]
-fn a_snapshot_of_a_missing_volume_and_bad_names_are_errors() {
-    let nas = Nas::new();
+#[rstest]
+fn a_snapshot_of_a_missing_volume_and_bad_names_are_errors(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let config = nas.config();
     ops::volume_snapshot(&config, "vm-100-disk-0", "one").unwrap_err();
     let volname = nas.alloc("100", "1024");
@@ -66,9 +68,9 @@ fn a_snapshot_of_a_missing_volume_and_bad_names_are_errors() {
     assert!(snapshot_names(&nas, "vm-100-disk-0").is_empty());
 }
 
-#[test]
-fn clones_and_holds_keep_a_snapshot_and_are_named() {
-    let nas = Nas::new();
+#[rstest]
+fn clones_and_holds_keep_a_snapshot_and_are_named(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     let full = format!("{}@one", zvol("vm-100-disk-0"));
@@ -91,9 +93,9 @@ fn clones_and_holds_keep_a_snapshot_and_are_named() {
     ops::volume_snapshot_delete(&config, &volname, "one").unwrap();
 }
 
-#[test]
-fn info_shows_ours_in_order_with_their_parents_and_sizes() {
-    let nas = Nas::new();
+#[rstest]
+fn info_shows_ours_in_order_with_their_parents_and_sizes(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     nas.alloc("101", "1024");
     ops::volume_snapshot(&config, &volname, "zzz").unwrap();
@@ -110,9 +112,9 @@ fn info_shows_ours_in_order_with_their_parents_and_sizes() {
     assert!(other.is_empty(), "{other:?}");
 }
 
-#[test]
-fn snapshots_of_1_x_are_ours_though_they_have_no_mark() {
-    let nas = Nas::new();
+#[rstest]
+fn snapshots_of_1_x_are_ours_though_they_have_no_mark(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let volname = nas.alloc("100", "1024");
     nas.by_hand(
         "pool.snapshot.create",
@@ -121,10 +123,10 @@ fn snapshots_of_1_x_are_ours_though_they_have_no_mark() {
     assert_eq!(info(&nas, &volname)[0].0, "before_upgrade");
 }
 
-#[test]
-fn every_version_knows_its_snapshots() {
-    for version in ["25.04.2", "25.10.0", "25.10.4", "26.0.0", "27.0.0"] {
-        let nas = Nas::start(&["--api-version", version]);
+#[rstest]
+fn every_version_knows_its_snapshots(#[values(Iscsi, Nvme)] over: Transport) {
+    for version in over.versions() {
+        let nas = over.start(&["--api-version", version]);
         let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
         ops::volume_snapshot(&config, &volname, "one").unwrap();
         ops::volume_snapshot(&config, &volname, "two").unwrap();
@@ -137,9 +139,9 @@ fn every_version_knows_its_snapshots() {
     }
 }
 
-#[test]
-fn rollback_brings_the_old_data_and_only_to_the_newest() {
-    let nas = Nas::new();
+#[rstest]
+fn rollback_brings_the_old_data_and_only_to_the_newest(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     let disk = zvol("vm-100-disk-0");
     nas.server.write_tag(&disk, "first").unwrap();
@@ -161,9 +163,9 @@ fn rollback_brings_the_old_data_and_only_to_the_newest() {
     assert_eq!(nas.names(), [volname]);
 }
 
-#[test]
-fn foreign_snapshots_block_a_rollback_and_are_named_as_foreign() {
-    let nas = Nas::new();
+#[rstest]
+fn foreign_snapshots_block_a_rollback_and_are_named_as_foreign(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     nas.by_hand(
@@ -179,9 +181,9 @@ fn foreign_snapshots_block_a_rollback_and_are_named_as_foreign() {
     ops::volume_snapshot_rollback(&config, &volname, "one").unwrap_err();
 }
 
-#[test]
-fn rollback_to_a_snapshot_that_is_not_there_is_an_error() {
-    let nas = Nas::new();
+#[rstest]
+fn rollback_to_a_snapshot_that_is_not_there_is_an_error(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     let possible = ops::volume_rollback_is_possible(&config, &volname, "one").unwrap();
     assert!(possible.refusal.contains("no snapshot"), "{possible:?}");
@@ -189,31 +191,25 @@ fn rollback_to_a_snapshot_that_is_not_there_is_an_error() {
     assert_eq!(error.kind, Kind::NotFound);
 }
 
-#[test]
-fn a_rollback_over_a_resize_takes_the_size_back() {
-    let nas = Nas::new();
+#[rstest]
+fn a_rollback_over_a_resize_takes_the_size_back(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     ops::volume_resize(&config, &volname, "2097152", false, None).unwrap();
     ops::volume_snapshot_rollback(&config, &volname, "one").unwrap();
     let size = ops::volume_size_info(&config, &volname, None).unwrap().size;
     assert_eq!(size, 1 << 20);
-    let exported = &nas.server.exports()["iscsi"][0]["luns"];
-    let sizes: Vec<u64> = exported
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|lun| lun["size"].as_u64())
-        .collect();
+    let sizes = over.exported_sizes(&nas);
     assert!(
         sizes.contains(&(1 << 20)) && !sizes.contains(&(2 << 20)),
-        "{exported}"
+        "{sizes:?}"
     );
 }
 
-#[test]
-fn rename_keeps_the_snapshot_and_never_replaces_another() {
-    let nas = Nas::new();
+#[rstest]
+fn rename_keeps_the_snapshot_and_never_replaces_another(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     ops::volume_snapshot(&config, &volname, "two").unwrap();
@@ -223,9 +219,9 @@ fn rename_keeps_the_snapshot_and_never_replaces_another() {
     assert_eq!(snapshot_names(&nas, "vm-100-disk-0"), ["three", "two"]);
 }
 
-#[test]
-fn volumes_of_another_cluster_are_not_rolled_back() {
-    let nas = Nas::new();
+#[rstest]
+fn volumes_of_another_cluster_are_not_rolled_back(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     let mark = json!([{"key": "pve-storage-truenas:cluster", "value": "another"}]);
@@ -237,12 +233,12 @@ fn volumes_of_another_cluster_are_not_rolled_back() {
     assert!(error.to_string().contains("another cluster"), "{error}");
 }
 
-#[test]
-fn a_snapshot_whose_answer_was_lost_is_known_by_its_mark() {
-    let file = node().join("snapshot.lost.json");
+#[rstest]
+fn a_snapshot_whose_answer_was_lost_is_known_by_its_mark(#[values(Iscsi, Nvme)] over: Transport) {
+    let file = node().join(format!("snapshot.lost.{over:?}.json"));
     let fault = json!([{"method": "pool.snapshot.create", "nth": 1, "when": "after", "do": "close"}]);
     std::fs::write(&file, fault.to_string()).unwrap();
-    let nas = Nas::start(&["--faults", file.to_str().unwrap()]);
+    let nas = over.start(&["--faults", file.to_str().unwrap()]);
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));
     ops::volume_snapshot(&config, &volname, "one").unwrap();
     assert_eq!(snapshot_names(&nas, "vm-100-disk-0"), ["one"]);

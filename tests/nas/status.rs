@@ -1,29 +1,31 @@
 use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{DATASET, Nas};
+use crate::transport::{Iscsi, Nvme, Transport};
 
-#[test]
-fn usage_is_that_of_the_dataset_in_bytes() {
-    let nas = Nas::start(&["--pool", "tank:1T"]);
+#[rstest]
+fn usage_is_that_of_the_dataset_in_bytes(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--pool", "tank:1T"]);
     let usage = ops::status(&nas.config()).unwrap();
     assert_eq!(usage.total, usage.used + usage.available);
     assert!(usage.total > 900 << 30, "{usage:?}");
 }
 
-#[test]
-fn a_quota_is_the_total() {
-    let nas = Nas::new();
+#[rstest]
+fn a_quota_is_the_total(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     nas.by_hand("pool.dataset.update", json!([DATASET, {"quota": 50u64 << 30}]));
     let usage = ops::status(&nas.config()).unwrap();
     assert_eq!(usage.total, 50 << 30);
     assert!(usage.available <= 50 << 30, "{usage:?}");
 }
 
-#[test]
-fn a_nas_that_is_away_makes_status_fail_and_activation_die() {
-    let nas = Nas::new();
+#[rstest]
+fn a_nas_that_is_away_makes_status_fail_and_activation_die(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
     let config = nas.config_with(&[("discovery_portal", "127.0.0.1:1")]);
     drop(nas);
     assert!(!ops::check_connection(&config).unwrap());
@@ -36,20 +38,20 @@ fn a_nas_that_is_away_makes_status_fail_and_activation_die() {
     assert_eq!(ops::status(&config).unwrap_err().kind, Kind::Unreachable);
 }
 
-#[test]
-fn guests_may_start_while_a_data_portal_answers() {
+#[rstest]
+fn guests_may_start_while_a_data_portal_answers(#[values(Iscsi, Nvme)] over: Transport) {
     let portal = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = portal.local_addr().unwrap().to_string();
-    let nas = Nas::new();
+    let nas = over.nas();
     let config = nas.config_with(&[("discovery_portal", &address)]);
     drop(nas);
     assert!(ops::check_connection(&config).unwrap());
     ops::activate_storage(&config).unwrap();
 }
 
-#[test]
-fn identity_stays_and_differs_by_dataset() {
-    let nas = Nas::start(&["--dataset", DATASET, "--dataset", "tank/other"]);
+#[rstest]
+fn identity_stays_and_differs_by_dataset(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--dataset", DATASET, "--dataset", "tank/other"]);
     let one = ops::get_identity(&nas.config()).unwrap();
     assert_eq!(one, ops::get_identity(&nas.config()).unwrap());
     assert_ne!(

@@ -8,10 +8,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use pve_storage_truenas::config::{Config, Raw};
 use pve_storage_truenas::ops::{self, Image};
 use serde_json::Value;
+use truenas_sim::nas::Nas as Tables;
+use truenas_sim::zfs::Kind;
 use truenas_sim::{Options, Server};
+
+use crate::transport::Transport;
 
 pub const DATASET: &str = "tank/proxmox";
 pub const TARGET: &str = "iqn.2005-10.org.freenas.ctl:proxmox";
+/// Not there until a storage makes it.
+pub const SUBSYSTEM: &str = "nqn.2011-06.com.truenas:proxmox";
 
 static COUNT: AtomicU32 = AtomicU32::new(1);
 
@@ -38,6 +44,7 @@ pub fn node() -> &'static Path {
 pub struct Nas {
     pub server: Server,
     pub storeid: String,
+    pub transport: Transport,
     host: Ipv4Addr,
 }
 
@@ -57,8 +64,14 @@ impl Nas {
         Self {
             server: Server::start(options).unwrap(),
             storeid: format!("nas{number}"),
+            transport: Transport::Iscsi,
             host,
         }
+    }
+
+    /// What the section says; the server has both.
+    pub fn over(self, transport: Transport) -> Self {
+        Self { transport, ..self }
     }
 
     /// As `start`, for tests that are about numbers: their traffic is too much to keep, and shows nothing new.
@@ -85,11 +98,16 @@ impl Nas {
             ("tn_api_user", self.server.api_user().to_owned()),
             ("tn_tls_fingerprint", self.fingerprint()),
             ("dataset", DATASET.to_owned()),
-            ("target_iqn", TARGET.to_owned()),
-            ("discovery_portal", "127.0.0.1:3260".to_owned()),
         ]
+        .into_iter()
+        .chain(
+            self.transport
+                .settings()
+                .iter()
+                .map(|(key, value)| (*key, (*value).to_owned())),
+        )
         .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        .collect()
     }
 
     pub fn fingerprint(&self) -> String {
@@ -147,35 +165,51 @@ impl Nas {
         (self.host, self.server.port())
     }
 
-    /// What the NAS holds: names of zvols, extents and LUNs, in order.
+    /// What the NAS holds, in order: zvols, and what leads to them.
     pub fn inventory(&self) -> Vec<String> {
-        let zvols = self.by_hand(
-            "pool.dataset.query",
-            serde_json::json!([[["type", "=", "VOLUME"]], {}]),
-        );
-        let extents = self.by_hand("iscsi.extent.query", serde_json::json!([]));
-        let mappings = self.by_hand("iscsi.targetextent.query", serde_json::json!([]));
-        let mut found: Vec<String> = Vec::new();
-        let rows = |value: &Value| value.as_array().unwrap().clone();
-        found.extend(
-            rows(&zvols)
+        self.server.nas(|tables| {
+            let zvols = zvols(tables);
+            let links = self.transport.links(tables).into_iter();
+            let links = links.map(|link| format!("{} of {:?}", link.what, link.zvol));
+            let exports = zvols
                 .iter()
-                .map(|row| format!("zvol {}", row["id"].as_str().unwrap())),
-        );
-        found.extend(
-            rows(&extents)
-                .iter()
-                .map(|row| format!("extent {}", row["disk"].as_str().unwrap())),
-        );
-        found.extend(
-            rows(&mappings)
-                .iter()
-                .map(|row| format!("mapping of extent {}", row["extent"])),
-        );
-        found.sort();
-        found.dedup();
-        found
+                .flat_map(|zvol| self.transport.exports_of(tables, zvol));
+            let exports = exports.map(|export| format!("{export:?}"));
+            let zvols = zvols.iter().map(|zvol| format!("zvol {zvol}"));
+            let mut found: Vec<String> = zvols.chain(links).chain(exports).collect();
+            found.sort();
+            found
+        })
     }
+
+    /// The zvols of all volumes. None is half there, and nothing leads to what is not there; otherwise the test ends.
+    pub fn whole_volumes(&self) -> Vec<String> {
+        let found = self.server.nas(|tables| {
+            let (mut zvols, links) = (zvols(tables), self.transport.links(tables));
+            let leading = |zvol: &String| {
+                let links = links.iter().filter(|link| link.zvol.as_ref() == Some(zvol));
+                links.map(|link| link.what).collect::<Vec<_>>()
+            };
+            let whole = zvols.iter().all(|zvol| leading(zvol) == self.transport.whole());
+            let lost = links.len() - zvols.iter().map(|zvol| leading(zvol).len()).sum::<usize>();
+            let all = zvols.len();
+            zvols.retain(|zvol| !zvol.ends_with(WEIGHT));
+            let anchored = (all > zvols.len()) == self.transport.has_anchor();
+            (whole && lost == 0 && anchored).then_some(zvols)
+        });
+        assert!(found.is_some(), "not whole: {:#?}", self.inventory());
+        found.unwrap()
+    }
+}
+
+/// The only zvol that is no volume.
+const WEIGHT: &str = "/pve-plugin-weight";
+
+fn zvols(tables: &Tables) -> Vec<String> {
+    let all = tables.zfs.datasets.iter();
+    all.filter(|(_, dataset)| dataset.kind == Kind::Volume)
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 pub fn version() -> String {

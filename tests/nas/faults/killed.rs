@@ -11,6 +11,7 @@ use super::matrix::{Fault, Plan, Spot, fired, same_storage};
 use super::operations::named;
 use super::world::{free_everything, seen};
 use crate::support::Nas;
+use crate::transport::Transport;
 
 /// What a child has to do.
 const ORDER: &str = "NAS_TEST_ORDER";
@@ -48,7 +49,7 @@ fn killed_after(plan: &Plan, spot: &Spot) -> Result<(Nas, Vec<String>), String> 
         when: "after",
         what: "hang",
     };
-    let nas = fault.server();
+    let nas = fault.server(plan.over);
     let volumes = (plan.operation.prepare)(&nas);
     let mut child = child(&nas, plan.operation.name, &volumes);
     let started = Instant::now();
@@ -102,8 +103,8 @@ fn freed(plan: &Plan, spot: &Spot) -> Result<(), String> {
     free_everything(&nas)
 }
 
-fn survives_each_step(name: &str) {
-    let plan = Plan::of(name);
+fn survives_each_step(name: &str, over: Transport) {
+    let plan = Plan::of(name, over);
     let mut steps: Vec<&Spot> = plan.calls.iter().collect();
     steps.retain(|spot| spot.changes_something());
     let mut failed = Vec::new();
@@ -121,9 +122,13 @@ fn survives_each_step(name: &str) {
 macro_rules! killed {
     ($($operation:ident)*) => {
         mod a_process_that_is_killed_can_be_repeated {
-            $(#[test]
-            fn $operation() {
-                super::survives_each_step(stringify!($operation));
+            use rstest::rstest;
+
+            use crate::transport::{Iscsi, Nvme, Transport};
+
+            $(#[rstest]
+            fn $operation(#[values(Iscsi, Nvme)] over: Transport) {
+                super::survives_each_step(stringify!($operation), over);
             })*
         }
     };

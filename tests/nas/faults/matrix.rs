@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use super::operations::{Operation, named};
 use super::world::{World, free_everything, lost, seen};
 use crate::support::{Nas, node};
+use crate::transport::Transport;
 
-/// The calls of an operation, and the state before and after it.
+/// The calls of an operation over a transport, and the state before and after it.
 pub struct Plan {
+    pub over: Transport,
     pub operation: Operation,
     pub calls: Vec<Spot>,
     pub before: World,
@@ -50,12 +52,12 @@ impl Fault {
         json!({"method": self.spot.method, "nth": self.spot.nth, "when": self.when, "do": self.what, "error": error})
     }
 
-    pub fn server(&self) -> Nas {
+    pub fn server(&self, over: Transport) -> Nas {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let file = node().join(format!("matrix.{number}.json"));
         std::fs::write(&file, json!([self.rule()]).to_string()).unwrap();
-        Nas::unrecorded(&["--faults", file.to_str().unwrap(), "--link-delay", "0"])
+        over.unrecorded(&["--faults", file.to_str().unwrap(), "--link-delay", "0"])
     }
 }
 
@@ -67,9 +69,9 @@ pub fn fired(nas: &Nas) -> bool {
 }
 
 impl Plan {
-    pub fn of(name: &str) -> Self {
+    pub fn of(name: &str, over: Transport) -> Self {
         let operation = named(name);
-        let nas = Nas::unrecorded(&["--link-delay", "0"]);
+        let nas = over.unrecorded(&["--link-delay", "0"]);
         let volumes = (operation.prepare)(&nas);
         let before = seen(&nas);
         let sent = methods(&nas).len();
@@ -81,6 +83,7 @@ impl Plan {
             nth: nth(at),
         });
         let plan = Self {
+            over,
             operation,
             calls: calls.collect(),
             before: same_storage(before, &nas),
@@ -105,7 +108,7 @@ impl Plan {
     }
 
     fn check(&self, fault: &Fault) -> std::result::Result<(), String> {
-        let nas = fault.server();
+        let nas = fault.server(self.over);
         let volumes = (self.operation.prepare)(&nas);
         // Looking at everything before the operation keeps the numbers of the calls as they were planned.
         seen(&nas);
@@ -194,8 +197,8 @@ fn told(plan: &Plan, fault: &Fault) -> Option<String> {
     Some(format!("{} with {fault:?}: {failed}", plan.operation.name))
 }
 
-fn quick_faults_of(name: &str) {
-    let plan = Plan::of(name);
+fn quick_faults_of(name: &str, over: Transport) {
+    let plan = Plan::of(name, over);
     let faults: Vec<Fault> = plan
         .faults()
         .into_iter()
@@ -206,8 +209,8 @@ fn quick_faults_of(name: &str) {
 }
 
 /// All at once: they only wait.
-fn slow_faults_of(name: &str) {
-    let plan = Plan::of(name);
+fn slow_faults_of(name: &str, over: Transport) {
+    let plan = Plan::of(name, over);
     let faults: Vec<Fault> = plan.faults().into_iter().filter(Fault::is_waited_for).collect();
     let failed: Vec<String> = std::thread::scope(|scope| {
         let cases: Vec<_> = faults
@@ -225,17 +228,25 @@ fn slow_faults_of(name: &str) {
 macro_rules! fault_matrix {
     ($($operation:ident)*) => {
         mod fault_matrix {
-            $(#[test]
-            fn $operation() {
-                super::quick_faults_of(stringify!($operation));
+            use rstest::rstest;
+
+            use crate::transport::{Iscsi, Nvme, Transport};
+
+            $(#[rstest]
+            fn $operation(#[values(Iscsi, Nvme)] over: Transport) {
+                super::quick_faults_of(stringify!($operation), over);
             })*
         }
 
         mod fault_matrix_of_calls_that_never_came {
-            $(#[test]
+            use rstest::rstest;
+
+            use crate::transport::{Iscsi, Nvme, Transport};
+
+            $(#[rstest]
             #[ignore = "waits half a minute"]
-            fn $operation() {
-                super::slow_faults_of(stringify!($operation));
+            fn $operation(#[values(Iscsi, Nvme)] over: Transport) {
+                super::slow_faults_of(stringify!($operation), over);
             })*
         }
 

@@ -4,28 +4,30 @@ use truenas_sim::nas::Nas as Tables;
 use truenas_sim::zfs::Kind;
 
 use crate::support::{DATASET, Nas};
+use crate::transport::{Link, Transport};
 
 /// One line for each fact. Numbers that are chosen anew each time are left out.
 pub type World = Vec<String>;
 
 pub fn seen(nas: &Nas) -> World {
     let listed = nas.list().into_iter().map(|image| {
-        let name = without_number(&image.volid);
+        let name = nas.transport.without_numbers(&image.volid);
         format!("listed {name} {} of {:?}", image.size, image.parent)
     });
-    listed.chain(nas.server.nas(|tables| held(tables))).collect()
+    listed.chain(held(nas)).collect()
 }
 
-/// `vol-vm-100-disk-0-lun7` without the 7; clones end with it too.
-fn without_number(volid: &str) -> String {
-    let parts = volid.split('/').map(|part| match part.rsplit_once("-lun") {
-        Some((name, _)) => format!("{name}-lun#"),
-        None => part.to_owned(),
-    });
-    parts.collect::<Vec<_>>().join("/")
+fn held(nas: &Nas) -> World {
+    nas.server.nas(|tables| {
+        let links = nas.transport.links(tables);
+        zvols(tables, nas.transport, &links)
+            .into_iter()
+            .chain(lost_links(tables, &links))
+            .collect()
+    })
 }
 
-fn held(tables: &Tables) -> World {
+fn zvols(tables: &Tables, over: Transport, links: &[Link]) -> World {
     let mut rows: World = Vec::new();
     for (name, dataset) in &tables.zfs.datasets {
         if dataset.kind != Kind::Volume {
@@ -34,12 +36,13 @@ fn held(tables: &Tables) -> World {
         let tag = dataset.content.tag_at(0);
         let property = |key: &str| {
             let value = dataset.user.get(&format!("pve-storage-truenas:{key}"));
-            value.map(|text| without_number(text))
+            value.map(|text| over.without_numbers(text))
         };
         let properties = ["name", "volume", "notes", "protected"].map(property);
-        let (extents, mappings) = exports(tables, name);
+        let leading = links.iter().filter(|link| link.zvol.as_ref() == Some(name));
+        let leading: Vec<&str> = leading.map(|link| link.what).collect();
         rows.push(format!(
-            "zvol {name} {} {tag:?} {properties:?}: {extents} extents, {mappings} mappings",
+            "zvol {name} {} {tag:?} {properties:?}: {leading:?}",
             dataset.volsize
         ));
         let mut snapshots: Vec<_> = tables.zfs.snapshots_of(name).collect();
@@ -52,38 +55,16 @@ fn held(tables: &Tables) -> World {
             )
         }));
     }
-    rows.extend(lost_exports(tables));
     rows
 }
 
-/// How many extents and mappings lead to a zvol.
-fn exports(tables: &Tables, zvol: &str) -> (usize, usize) {
-    let disk = format!("zvol/{zvol}");
-    let extents = tables.iscsi.extents.values();
-    let ids: Vec<i64> = extents
-        .filter(|extent| extent.disk.as_deref() == Some(disk.as_str()))
-        .map(|extent| extent.id)
-        .collect();
-    let mappings = tables.iscsi.mappings.values();
-    (
-        ids.len(),
-        mappings.filter(|row| ids.contains(&row.extent)).count(),
-    )
-}
-
-fn lost_exports(tables: &Tables) -> World {
-    let zvol_is_gone = |disk: &str| {
-        let zvol = disk.strip_prefix("zvol/").unwrap_or(disk);
-        !tables.zfs.datasets.contains_key(zvol)
+fn lost_links(tables: &Tables, links: &[Link]) -> World {
+    let leads_nowhere = |link: &&Link| {
+        let zvol = link.zvol.as_ref();
+        zvol.is_none_or(|zvol| !tables.zfs.datasets.contains_key(zvol))
     };
-    let extents = tables.iscsi.extents.values();
-    let extents = extents.filter_map(|extent| extent.disk.as_deref());
-    let extents = extents.filter(|disk| zvol_is_gone(disk));
-    let mappings = tables.iscsi.mappings.values();
-    let mappings = mappings.filter(|row| !tables.iscsi.extents.contains_key(&row.extent));
-    extents
-        .map(|disk| format!("lost extent of {disk}"))
-        .chain(mappings.map(|row| format!("lost mapping {}", row.lunid)))
+    let lost = links.iter().filter(leads_nowhere);
+    lost.map(|link| format!("lost {} of {:?}", link.what, link.zvol))
         .collect()
 }
 
@@ -106,10 +87,11 @@ pub fn free_everything(nas: &Nas) -> Result<(), String> {
             return Err(format!("cannot be freed: {refused:?}"));
         }
     }
-    let left = nas.server.nas(|tables| held(tables));
+    let left = held(nas);
     let weight = format!("zvol {DATASET}/pve-plugin-weight ");
     match left.as_slice() {
-        [only] if only.starts_with(&weight) => Ok(()),
+        [only] if nas.transport.has_anchor() && only.starts_with(&weight) => Ok(()),
+        [] if !nas.transport.has_anchor() => Ok(()),
         _ => Err(format!("left behind: {left:#?}")),
     }
 }

@@ -185,7 +185,7 @@ impl Story {
     /// Nothing is done to a disk that is not there, and nothing to another one instead.
     pub fn missing(&mut self) -> Check {
         let vmid = self.one_of(&GUESTS);
-        let volname = format!("vol-vm-{vmid}-disk-77-lun1");
+        let volname = self.nas.transport.misspelt(&format!("vm-{vmid}-disk-77"));
         self.say(format!("everything with the missing {volname}"));
         let config = self.config();
         let gone = Some(Kind::NotFound);

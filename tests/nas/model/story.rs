@@ -8,6 +8,7 @@ use truenas_sim::zfs;
 
 use super::state::{Disk, State};
 use crate::support::{DATASET, Nas};
+use crate::transport::Transport;
 
 /// Why the plugin and the model do not agree.
 pub type Check<T = ()> = std::result::Result<T, String>;
@@ -22,9 +23,9 @@ pub struct Story {
 }
 
 impl Story {
-    pub fn begin(seed: u64) -> Self {
+    pub fn begin(seed: u64, over: Transport) -> Self {
         Self {
-            nas: Nas::unrecorded(&["--link-delay", "0", "--limiter-window", "100"]),
+            nas: over.unrecorded(&["--link-delay", "0", "--limiter-window", "100"]),
             state: State::default(),
             rng: Rng::new(seed),
             plain: false,
@@ -71,8 +72,10 @@ impl Story {
         let own = match plain {
             true => zvol.to_owned(),
             false => {
-                let luns = self.nas.server.nas(|tables| luns(tables, zvol));
-                format!("vol-{zvol}-lun{}", luns.first().copied().unwrap_or(-1))
+                let over = self.nas.transport;
+                let exports = self.nas.server.nas(|tables| over.exports_of(tables, &full(zvol)));
+                let export = exports.first().ok_or_else(|| format!("{zvol} has no export"))?;
+                over.spelling(zvol, export)
             }
         };
         let wanted = prefix.map_or(own.clone(), |prefix| format!("{prefix}/{own}"));
@@ -84,17 +87,16 @@ impl Story {
 
     pub fn compare(&self) -> Check {
         same("the list", &self.listed(), &self.expected())?;
+        let over = self.nas.transport;
         self.nas.server.nas(|tables| {
             for disk in &self.state.disks {
                 compare_disk(tables, disk)?;
+                let exports = over.exports_of(tables, &full(&disk.zvol)).len();
+                same(&format!("the exports of {}", disk.zvol), &exports, &1)?;
             }
-            let extents = tables.iscsi.extents.len();
             let anchor = usize::from(tables.zfs.datasets.contains_key(&full("pve-plugin-weight")));
-            same(
-                "the number of extents",
-                &extents,
-                &(self.state.disks.len() + anchor),
-            )
+            let rows = (self.state.disks.len() + anchor) * over.whole().len();
+            same("the rows of all exports", &over.links(tables).len(), &rows)
         })
     }
 
@@ -145,11 +147,6 @@ fn compare_disk(tables: &Tables, disk: &Disk) -> Check {
     same(&format!("the notes of {name}"), &attribute("notes"), &disk.notes)?;
     let protected = attribute("protected").is_some();
     same(&format!("the protection of {name}"), &protected, &disk.protected)?;
-    same(
-        &format!("the exports of {name}"),
-        &luns(tables, &disk.zvol).len(),
-        &1,
-    )?;
     let mut snapshots: Vec<_> = tables.zfs.snapshots_of(&name).collect();
     snapshots.sort_by_key(|(_, snapshot)| snapshot.createtxg);
     let found: Vec<_> = snapshots
@@ -167,18 +164,4 @@ fn compare_disk(tables: &Tables, disk: &Disk) -> Check {
         })
         .collect();
     same(&format!("the snapshots of {name}"), &found, &wanted)
-}
-
-/// Where a zvol is exported.
-fn luns(tables: &Tables, zvol: &str) -> Vec<i64> {
-    let disk = format!("zvol/{}", full(zvol));
-    let leads_here = |extent: i64| {
-        let extent = tables.iscsi.extents.get(&extent);
-        extent.is_some_and(|extent| extent.disk.as_deref() == Some(disk.as_str()))
-    };
-    let mappings = tables.iscsi.mappings.values();
-    mappings
-        .filter(|row| leads_here(row.extent))
-        .map(|row| row.lunid)
-        .collect()
 }

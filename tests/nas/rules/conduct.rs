@@ -209,27 +209,9 @@ pub fn weighted(nas: Nas) -> Nas {
     nas
 }
 
-/// The names of all zvols, of the disks of all extents, and the extents of all mappings.
-pub fn holdings(nas: &Nas) -> Vec<String> {
-    nas.server.nas(|tables| {
-        let zvols = tables.zfs.datasets.iter();
-        let zvols = zvols.filter(|(_, dataset)| dataset.kind == Kind::Volume);
-        let extents = tables.iscsi.extents.values();
-        let mappings = tables.iscsi.mappings.values();
-        zvols
-            .map(|(name, _)| format!("zvol {name}"))
-            .chain(extents.map(|extent| format!("extent of {:?}", extent.disk)))
-            .chain(mappings.map(|mapping| format!("mapping of {}", mapping.extent)))
-            .collect()
-    })
-}
-
-/// Nothing is left but the weight volume and `disks` whole volumes.
+/// Nothing is left but what the storage needs and `disks` whole volumes.
 pub fn only_whole_volumes(nas: &Nas, disks: usize) {
-    let held = holdings(nas);
-    let count = |what: &str| held.iter().filter(|row| row.starts_with(what)).count();
-    let counts = ["zvol", "extent", "mapping"].map(count);
-    assert_eq!(counts, [disks + 1; 3], "{held:?}");
+    assert_eq!(nas.whole_volumes().len(), disks, "{:?}", nas.inventory());
 }
 
 pub fn zvol_exists(nas: &Nas, name: &str) -> bool {

@@ -5,9 +5,7 @@ use pve_storage_truenas::ops;
 use serde_json::json;
 
 use super::client::Client;
-use super::conduct::{
-    SLOW, add_zvol, calls_of, holdings, meanwhile, only_whole_volumes, weighted, zvol_exists,
-};
+use super::conduct::{SLOW, add_zvol, calls_of, meanwhile, only_whole_volumes, weighted, zvol_exists};
 use super::nas;
 use crate::support::{DATASET, Nas};
 
@@ -27,11 +25,11 @@ pub fn rule_full_name_that_is_too_long_leaves_nothing_behind() {
         ops::alloc_image(&config, "100", "raw", Some(&name), "1024")
     };
     alloc(20).unwrap();
-    let before = holdings(&nas);
+    let before = nas.inventory();
     let error = alloc(200).unwrap_err();
     assert!(error.to_string().contains("valid dataset name"), "{error}");
     assert!(error.leftovers.is_empty(), "{error}");
-    assert_eq!(holdings(&nas), before);
+    assert_eq!(nas.inventory(), before);
 }
 
 #[test]

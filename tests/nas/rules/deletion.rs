@@ -5,7 +5,7 @@ use pve_storage_truenas::ops;
 use serde_json::json;
 
 use super::client::Client;
-use super::conduct::{calls_of, holdings, main_job, only_whole_volumes, when, zvol_exists};
+use super::conduct::{calls_of, main_job, only_whole_volumes, when, zvol_exists};
 use super::nas;
 use crate::support::{DATASET, Nas};
 
@@ -103,12 +103,12 @@ pub fn rule_rename_keeps_extent_of_the_old_name_and_its_number_is_not_given_agai
         json!([old, {"new_name": new, "force": true}]),
     );
     assert_eq!(nas.names(), ["vm-201-disk-0"]);
-    let before = holdings(&nas);
+    let before = nas.inventory();
     // A zvol of the old name would be exported by the old extent at once.
     let named = ops::alloc_image(&nas.config(), "200", "raw", Some("vm-200-disk-0"), "1024").unwrap_err();
     assert_eq!(named.kind, Kind::Exists);
     assert!(named.to_string().contains("extent"), "{named}");
-    assert_eq!(holdings(&nas), before);
+    assert_eq!(nas.inventory(), before);
     assert!(nas.alloc("200", "1024").contains("vm-200-disk-1"));
     // What the advice says: freeing the name removes what is left of it.
     nas.free("vm-200-disk-0").unwrap();
