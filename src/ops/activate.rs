@@ -96,6 +96,15 @@ fn ask(
         None if owner == Owner::Ours && !look.exports.names(zvol) => {
             mapped_again(config, transport, zvol, volname, api)
         }
+        None if owner == Owner::Ours && look.exports.is_closed(zvol) => {
+            logging::warn(format!(
+                "the export of zvol '{full}' was disabled; it is enabled again"
+            ));
+            look.exports.reopen(api, zvol)?;
+            let look = Look::listing(config, transport, api)?;
+            let identity = look.exports.identity(zvol, row.volsize);
+            identity.ok_or_else(|| not_exported(&full))
+        }
         None => Err(not_exported(&full)),
     }
 }

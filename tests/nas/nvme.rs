@@ -108,3 +108,16 @@ fn activation_admits_this_node_before_it_connects() {
         assert_eq!(stored, json!(secret), "{error}");
     }
 }
+
+#[test]
+fn a_namespace_that_was_left_disabled_comes_back_with_the_activation() {
+    let nas = Nvme.nas();
+    let volname = nas.alloc("100", "1024");
+    let before = Nvme.exported(&nas);
+    let id = nas.by_hand("nvmet.namespace.query", json!([]))[0]["id"].clone();
+    nas.by_hand("nvmet.namespace.update", json!([id, {"enabled": false}]));
+    assert_eq!(nas.names(), std::slice::from_ref(&volname));
+    // There is no kernel to connect with.
+    ops::activate_volume(&nas.config(), &volname, None).unwrap_err();
+    assert_eq!(Nvme.exported(&nas), before);
+}
