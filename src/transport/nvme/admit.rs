@@ -1,7 +1,8 @@
 //! This node on the NAS's list of hosts, with its DH-CHAP keys.
 
+use super::done_by_anybody;
 use crate::api::nvmet::{self, Host, Subsystem};
-use crate::api::{Api, Flight, done_or_found};
+use crate::api::{Api, Flight};
 use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::host::nvme;
@@ -37,7 +38,7 @@ pub fn admit(settings: &config::Nvme, api: &mut Api) -> Result<()> {
     if linked {
         return Ok(());
     }
-    done_or_found(api, nvmet::link_host(host.id, subsystem.id), |api| {
+    done_by_anybody(api, nvmet::link_host(host.id, subsystem.id), |api| {
         let all = api.ask(nvmet::host_links())?;
         Ok(all
             .into_iter()
@@ -70,7 +71,7 @@ fn with_keys(settings: &config::Nvme, api: &mut Api, nqn: &str, known: Option<Ho
     match known {
         // Keys that somebody set by hand for a storage without keys are not ours to remove.
         Some(host) if dhchap.is_none() || host.has_keys(dhchap) => Ok(host),
-        Some(host) => done_or_found(api, nvmet::set_host_keys(host.id, dhchap), there),
-        None => done_or_found(api, nvmet::create_host(nqn, dhchap), there),
+        Some(host) => done_by_anybody(api, nvmet::set_host_keys(host.id, dhchap), there),
+        None => done_by_anybody(api, nvmet::create_host(nqn, dhchap), there),
     }
 }

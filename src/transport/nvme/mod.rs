@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use super::{Exports, Identity, Pending, Transport};
 use crate::api::nvmet::{self as api, Namespace, Port, PortLink, Subsystem};
 use crate::api::service::{self, Service};
-use crate::api::{Answers, Api, Flight, Request, Ticket};
+use crate::api::{Answers, Api, Flight, Request, Ticket, done_or_found};
 use crate::config::{self, Config};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -98,6 +98,18 @@ impl Transport for Nvme {
 
     fn resized(&self, identity: &Identity, deadline: Deadline) -> Result<()> {
         node::resized(&self.settings, identity, deadline)
+    }
+}
+
+/// As `done_or_found`, for what nodes and their calls make at the same moment as others: whoever was first, it is there.
+fn done_by_anybody<T>(
+    api: &mut Api,
+    request: Request<T>,
+    mut found: impl FnMut(&mut Api) -> Result<Option<T>>,
+) -> Result<T> {
+    match done_or_found(api, request, &mut found) {
+        Err(refused) if matches!(refused.kind, Kind::Refused | Kind::Exists) => found(api)?.ok_or(refused),
+        done => done,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use super::done_by_anybody;
 use super::view::View;
+use crate::api::Api;
 use crate::api::nvmet::{self, Port, Subsystem};
-use crate::api::{Api, done_or_found};
 use crate::config::Address;
 use crate::error::Result;
 use crate::logging;
@@ -68,7 +69,7 @@ fn create(view: &View, api: &mut Api) -> Result<Subsystem> {
     let nqn = &view.settings.subsystem_nqn;
     let name = free_name(nqn, &view.taken);
     let request = nvmet::create_subsystem(&name, nqn, view.settings.allow_any_host);
-    done_or_found(api, request, |api| {
+    done_by_anybody(api, request, |api| {
         let all = api.ask(nvmet::subsystems())?;
         Ok(all.into_iter().find(|found| found.subnqn.as_deref() == Some(nqn)))
     })
@@ -105,14 +106,14 @@ fn serve(view: &View, api: &mut Api, subsystem: &Subsystem, ip: IpAddr, port: u1
     let id = match existing {
         Some(found) => found.id,
         None => {
-            done_or_found(api, nvmet::create_port(&ip.to_string(), port), |api| {
+            done_by_anybody(api, nvmet::create_port(&ip.to_string(), port), |api| {
                 let all = api.ask(nvmet::ports())?;
                 Ok(all.into_iter().find(|found| is_at(found, ip, port)))
             })?
             .id
         }
     };
-    done_or_found(api, nvmet::link_port(id, subsystem.id), |api| {
+    done_by_anybody(api, nvmet::link_port(id, subsystem.id), |api| {
         let all = api.ask(nvmet::port_links())?;
         Ok(all
             .into_iter()
