@@ -22,11 +22,12 @@ pub fn publish(
 ) -> Result<Published> {
     let subsystem = view.subsystem()?.id;
     let path = device_path(&view.dataset, zvol);
-    // The zvol is this call's own, so whatever leads to it is too.
+    // The zvol is this call's own, so whatever leads to it in this subsystem is too.
     let made = path.clone();
     undo.push(format!("namespace of {path}"), move |api: &mut Api| {
         let rows = api.ask(nvmet::namespaces_on(&made))?;
-        unpublish(api, &rows.iter().map(|row| row.id).collect::<Vec<u64>>())
+        let ours = rows.iter().filter(|row| row.subsys.id == subsystem);
+        unpublish(api, &ours.map(|row| row.id).collect::<Vec<u64>>())
     });
     let namespace = create(api, subsystem, plan.number, &path)?;
     Ok(Published {
