@@ -160,7 +160,7 @@ pub fn free_name(look: &Look, name: &ZvolName) -> Result<()> {
     if look.exports.names(name) {
         return Err(Error::new(
             Kind::Exists,
-            format!("TrueNAS still has an extent of the zvol '{name}', which is gone"),
+            format!("TrueNAS still exports the zvol '{name}', which is gone"),
         )
         .advice(format!("remove it with: pvesm free STOREID:{name}")));
     }

@@ -91,9 +91,12 @@ pub fn rule_rename_force_is_given() {
 
 #[test]
 pub fn rule_rename_keeps_extent_of_the_old_name_and_its_number_is_not_given_again() {
-    let nas = nas(&[]);
+    a_zvol_that_is_renamed_by_hand_leaves_its_export_behind(&nas(&[]));
+}
+
+pub fn a_zvol_that_is_renamed_by_hand_leaves_its_export_behind(nas: &Nas) {
     nas.alloc("200", "1024");
-    let mut client = Client::logged_in(&nas);
+    let mut client = Client::logged_in(nas);
     let (old, new) = (
         format!("{DATASET}/vm-200-disk-0"),
         format!("{DATASET}/vm-201-disk-0"),
@@ -104,10 +107,10 @@ pub fn rule_rename_keeps_extent_of_the_old_name_and_its_number_is_not_given_agai
     );
     assert_eq!(nas.names(), ["vm-201-disk-0"]);
     let before = nas.inventory();
-    // A zvol of the old name would be exported by the old extent at once.
+    // A zvol of the old name would be exported by the old export at once.
     let named = ops::alloc_image(&nas.config(), "200", "raw", Some("vm-200-disk-0"), "1024").unwrap_err();
     assert_eq!(named.kind, Kind::Exists);
-    assert!(named.to_string().contains("extent"), "{named}");
+    assert!(named.to_string().contains("still exports"), "{named}");
     assert_eq!(nas.inventory(), before);
     assert!(nas.alloc("200", "1024").contains("vm-200-disk-1"));
     // What the advice says: freeing the name removes what is left of it.
