@@ -60,52 +60,37 @@ impl Link for PortLink {
     }
 }
 
-impl Row for HostLink {
-    const ENTITY: &'static str = "NVMetHostSubsys";
+macro_rules! link_rows {
+    ($($link:ident $entity:literal $table:ident,)*) => {
+        $(impl Row for $link {
+            const ENTITY: &'static str = $entity;
 
-    fn table(nvmet: &Nvmet) -> &Table<Self> {
-        &nvmet.host_links
-    }
+            fn table(nvmet: &Nvmet) -> &Table<Self> {
+                &nvmet.$table
+            }
 
-    fn table_mut(nvmet: &mut Nvmet) -> &mut Table<Self> {
-        &mut nvmet.host_links
-    }
+            fn table_mut(nvmet: &mut Nvmet) -> &mut Table<Self> {
+                &mut nvmet.$table
+            }
 
-    fn id(&self) -> i64 {
-        self.id
-    }
+            fn id(&self) -> i64 {
+                self.id
+            }
 
-    fn set_id(&mut self, id: i64) {
-        self.id = id;
-    }
+            fn set_id(&mut self, id: i64) {
+                self.id = id;
+            }
 
-    fn entry(&self, nas: &Nas, caller: &Caller, _: &Value) -> Value {
-        nested(self, nas, caller)
-    }
+            fn entry(&self, nas: &Nas, caller: &Caller, _: &Value) -> Value {
+                nested(self, nas, caller)
+            }
+        })*
+    };
 }
 
-impl Row for PortLink {
-    const ENTITY: &'static str = "NVMetPortSubsys";
-
-    fn table(nvmet: &Nvmet) -> &Table<Self> {
-        &nvmet.port_links
-    }
-
-    fn table_mut(nvmet: &mut Nvmet) -> &mut Table<Self> {
-        &mut nvmet.port_links
-    }
-
-    fn id(&self) -> i64 {
-        self.id
-    }
-
-    fn set_id(&mut self, id: i64) {
-        self.id = id;
-    }
-
-    fn entry(&self, nas: &Nas, caller: &Caller, _: &Value) -> Value {
-        nested(self, nas, caller)
-    }
+link_rows! {
+    HostLink "NVMetHostSubsys" host_links,
+    PortLink "NVMetPortSubsys" port_links,
 }
 
 fn nested<L: Link>(link: &L, nas: &Nas, caller: &Caller) -> Value {
