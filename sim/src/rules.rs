@@ -78,6 +78,21 @@ rules! {
     InUse "in-use" "5.4" "targets with sessions need force",
     EmptyTarget "empty-target" "6" "a target without LUN is not exported",
     SkipMissing "skip-missing" "6" "extents without device are left out of the export",
+    ExtentNamespace "extent-namespace" "5.4" "a zvol with a namespace gets no extent",
+    NqnForm "nqn-form" "5.5" "the form of the NQNs of subsystems and hosts",
+    SubsystemUnique "subsystem-unique" "5.5" "names and NQNs of subsystems are unique",
+    SubsystemCascade "subsystem-cascade" "5.5" "a subsystem that is deleted takes its namespaces along",
+    PortUnique "port-unique" "5.5" "an address is that of one port",
+    HostUnique "host-unique" "5.5" "a host exists once",
+    DhchapForm "dhchap-form" "5.5" "the form and the length of DH-CHAP keys",
+    LinkUnique "link-unique" "5.5" "a host or a port is linked to a subsystem once",
+    NamespaceDevice "namespace-device" "5.5" "a namespace needs its zvol's link, also when it is changed",
+    NamespaceZvol "namespace-zvol" "5.5" "a zvol has one namespace",
+    NamespaceExtent "namespace-extent" "5.5" "a zvol with an extent gets no namespace",
+    NamespaceActive "namespace-active" "5.5" "an enabled namespace keeps its number and its zvol",
+    Nsid "nsid" "5.5" "a number is used once in a subsystem",
+    RenameKeepsNamespace "rename-keeps-namespace" "5.1" "rename leaves namespaces leading to the old name",
+    MixedHosts "mixed-hosts" "6.10" "a host of a subsystem that admits any stops what follows from being published",
 }
 
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Client, GIB, TANK, server};
+use common::{Client, GIB, TANK, server, switched};
 use serde_json::{Value, json};
 use truenas_sim::Server;
 
@@ -29,6 +29,13 @@ fn data(name: &str) -> Value {
 fn namespace(client: &mut Client, name: &str) -> Value {
     client.zvol(name);
     client.ok("nvmet.namespace.create", json!([data(name)]))
+}
+
+/// What a refusal says; empty for a success.
+fn text(answer: &Value) -> &str {
+    answer["error"]["data"]["extra"][0][1]
+        .as_str()
+        .unwrap_or_default()
 }
 
 /// NSIDs that hosts see.
@@ -83,15 +90,25 @@ fn s5_5_the_lowest_free_nsid_is_taken() {
 }
 
 #[test]
+fn s5_5_an_nsid_is_taken() {
+    switched("nsid", |extra| {
+        let (_server, mut client) = started(extra);
+        namespace(&mut client, "a");
+        client.zvol("b");
+        let mut wanted = data("b");
+        wanted["nsid"] = json!(1);
+        let answer = client.call("nvmet.namespace.create", json!([wanted]));
+        let text = "This record already exists (Subsystem ID: 1/NSID: 1)";
+        answer["error"]["data"]["extra"][0] == json!(["nvmet_namespace_create.nsid", text, 22])
+    });
+}
+
+#[test]
 fn s5_5_an_nsid_is_used_once_in_a_subsystem() {
     let (_server, mut client) = started(&[]);
     namespace(&mut client, "a");
     client.zvol("b");
     let mut wanted = data("b");
-    wanted["nsid"] = json!(1);
-    let said = client.refused("nvmet.namespace.create", json!([wanted]));
-    let text = "This record already exists (Subsystem ID: 1/NSID: 1)";
-    assert_eq!(said, ("nvmet_namespace_create.nsid".into(), text.into(), 22));
     for nsid in [0_i64, 0xffff_ffff] {
         wanted["nsid"] = json!(nsid);
         let said = client.refused("nvmet.namespace.create", json!([wanted]));
@@ -153,13 +170,35 @@ fn s5_5_a_missing_subsystem_is_named() {
 
 #[test]
 fn s6_1_a_namespace_fails_until_udev_has_made_the_link() {
-    let (_server, mut client) = started(&["--link-delay", "1000"]);
-    client.zvol("late");
-    let said = client.refused("nvmet.namespace.create", json!([data("late")]));
-    let text = format!("ZVOL device_path must be a block device: {}", path("late"));
-    assert_eq!(said, ("nvmet_namespace_create.device_path".into(), text, 22));
-    std::thread::sleep(std::time::Duration::from_millis(1200));
-    client.ok("nvmet.namespace.create", json!([data("late")]));
+    switched("namespace-device", |extra| {
+        let (_server, mut client) = started(&[&["--link-delay", "1000"], extra].concat());
+        client.zvol("late");
+        let answer = client.call("nvmet.namespace.create", json!([data("late")]));
+        if extra.is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(1200));
+            client.ok("nvmet.namespace.create", json!([data("late")]));
+        }
+        let text = format!("ZVOL device_path must be a block device: {}", path("late"));
+        answer["error"]["data"]["extra"][0] == json!(["nvmet_namespace_create.device_path", text, 22])
+    });
+}
+
+#[test]
+fn s5_5_an_update_looks_for_the_zvol_too() {
+    let (_server, mut client) = started(&[]);
+    let made = namespace(&mut client, "a");
+    let to = json!({"new_name": format!("{TANK}/b"), "force": true});
+    client.ok("pool.dataset.rename", json!([format!("{TANK}/a"), to]));
+    let said = client.refused("nvmet.namespace.update", json!([made["id"], {"enabled": false}]));
+    assert!(
+        said.1.starts_with("ZVOL device_path must be a block device"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn s5_5_a_path_begins_with_zvol() {
+    let (_server, mut client) = started(&[]);
     let mut wrong = data("late");
     wrong["device_path"] = json!("tank/late");
     let said = client.refused("nvmet.namespace.create", json!([wrong]));
@@ -167,28 +206,52 @@ fn s6_1_a_namespace_fails_until_udev_has_made_the_link() {
 }
 
 #[test]
-fn s5_5_a_zvol_has_one_user() {
-    let (_server, mut client) = started(&[]);
-    namespace(&mut client, "a");
-    let said = client.refused("nvmet.namespace.create", json!([data("a")]));
-    assert_eq!(said.1, "This device_path already used by subsystem: proxmox");
-    client.extent("b");
-    let said = client.refused("nvmet.namespace.create", json!([data("b")]));
-    assert_eq!(said.1, "This device_path already used by iSCSI extent: b");
-    let extent = json!([{"name": "a", "disk": path("a")}]);
-    let said = client.refused("iscsi.extent.create", extent);
-    let text = "Disk currently in use by NVMe-oF subsystem proxmox NSID 1";
-    assert_eq!(said, ("iscsi_extent_create.disk".into(), text.into(), 22));
+fn s5_5_a_zvol_has_one_namespace() {
+    switched("namespace-zvol", |extra| {
+        let (_server, mut client) = started(extra);
+        namespace(&mut client, "a");
+        let again = client.call("nvmet.namespace.create", json!([data("a")]));
+        text(&again) == "This device_path already used by subsystem: proxmox"
+    });
+}
+
+#[test]
+fn s5_5_a_zvol_with_an_extent_gets_no_namespace() {
+    switched("namespace-extent", |extra| {
+        let (_server, mut client) = started(extra);
+        client.extent("b");
+        let answer = client.call("nvmet.namespace.create", json!([data("b")]));
+        text(&answer) == "This device_path already used by iSCSI extent: b"
+    });
+}
+
+#[test]
+fn s5_4_a_zvol_with_a_namespace_gets_no_extent() {
+    switched("extent-namespace", |extra| {
+        let (_server, mut client) = started(extra);
+        namespace(&mut client, "a");
+        let answer = client.call("iscsi.extent.create", json!([{"name": "a", "disk": path("a")}]));
+        let text = "Disk currently in use by NVMe-oF subsystem proxmox NSID 1";
+        answer["error"]["data"]["extra"][0] == json!(["iscsi_extent_create.disk", text, 22])
+    });
 }
 
 #[test]
 fn s5_5_an_active_namespace_hardly_changes() {
+    switched("namespace-active", |extra| {
+        let (_server, mut client) = started(extra);
+        namespace(&mut client, "a");
+        let answer = client.call("nvmet.namespace.update", json!([1, {"nsid": 7}]));
+        let text = "Cannot change nsid on an active namespace.  Disable first to allow change.";
+        answer["error"]["data"]["extra"][0] == json!(["nvmet_namespace_update", text, 22])
+    });
+}
+
+#[test]
+fn s5_5_a_disabled_namespace_changes() {
     let (server, mut client) = started(&[]);
     let made = namespace(&mut client, "a");
     let update = |client: &mut Client, data: Value| client.call("nvmet.namespace.update", json!([1, data]));
-    let said = client.refused("nvmet.namespace.update", json!([1, {"nsid": 7}]));
-    let text = "Cannot change nsid on an active namespace.  Disable first to allow change.";
-    assert_eq!(said, ("nvmet_namespace_update".into(), text.into(), 22));
     client.zvol("b");
     let said = client.refused("nvmet.namespace.update", json!([1, {"device_path": path("b")}]));
     assert!(said.1.starts_with("Cannot change device_path "), "{}", said.1);
@@ -274,13 +337,14 @@ fn s5_2_26_does_not_destroy_under_a_namespace() {
 
 #[test]
 fn s5_1_a_rename_leaves_the_namespace_behind() {
-    let (server, mut client) = started(&[]);
-    namespace(&mut client, "a");
-    let to = json!({"new_name": format!("{TANK}/b"), "force": true});
-    client.ok("pool.dataset.rename", json!([format!("{TANK}/a"), to]));
-    let rows = client.ok("nvmet.namespace.query", json!([]));
-    assert_eq!(rows[0]["device_path"], path("a"));
-    assert_eq!(seen(&server), Vec::<i64>::new());
+    switched("rename-keeps-namespace", |extra| {
+        let (server, mut client) = started(extra);
+        namespace(&mut client, "a");
+        let to = json!({"new_name": format!("{TANK}/b"), "force": true});
+        client.ok("pool.dataset.rename", json!([format!("{TANK}/a"), to]));
+        let rows = client.ok("nvmet.namespace.query", json!([]));
+        rows[0]["device_path"] == path("a") && seen(&server).is_empty()
+    });
 }
 
 #[test]
@@ -319,6 +383,21 @@ fn s6_9_a_stuck_target_follows_only_a_restart() {
     let said = client.failed("pool.dataset.delete", json!([format!("{TANK}/a")]));
     assert_eq!(said.0, 16);
     assert_eq!(client.ok("nvmet.namespace.query", json!([])), json!([]));
+}
+
+#[test]
+fn s6_10_what_follows_is_not_published() {
+    switched("mixed-hosts", |extra| {
+        let (server, mut client) = started(&[&["--api-version", "25.10.4"], extra].concat());
+        namespace(&mut client, "a");
+        client.ok("nvmet.host.create", json!([{"hostnqn": HOST}]));
+        client.ok(
+            "nvmet.host_subsys.create",
+            json!([{"host_id": 1, "subsys_id": 1}]),
+        );
+        namespace(&mut client, "b");
+        seen(&server) == [1]
+    });
 }
 
 #[test]

@@ -5,10 +5,11 @@
 
 mod common;
 
-use common::{Client, TANK, server};
+use common::{Client, TANK, server, switched};
 use serde_json::{Value, json};
 
 const HOST: &str = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555550";
+const OTHER: &str = "nqn.2020-01.org.example:other";
 const BASENQN: &str = "nqn.2011-06.com.truenas:uuid:6f9a2c1e-0b5d-4c7a-9e43-1d2f8b7a6c50";
 
 fn started(arguments: &[&str]) -> (truenas_sim::Server, Client) {
@@ -112,19 +113,44 @@ fn s5_5_a_subsystem_is_named_by_the_server() {
 
 #[test]
 fn s5_5_subsystems_are_unique() {
+    switched("subsystem-unique", |extra| {
+        let (_server, mut client) = started(extra);
+        client.ok("nvmet.subsys.create", json!([{"name": "pve"}]));
+        let name = client.call("nvmet.subsys.create", json!([{"name": "pve", "subnqn": OTHER}]));
+        // Only the database knows that the NQN is taken.
+        let same = json!([{"name": "other", "subnqn": format!("{BASENQN}:pve")}]);
+        let nqn = client.call("nvmet.subsys.create", same);
+        let taken = json!([
+            "nvmet_subsys_create.name",
+            "Object with this name already exists",
+            22
+        ]);
+        name["error"]["data"]["extra"][0] == taken && nqn["error"]["data"]["error"] == 22
+    });
+}
+
+#[test]
+fn s5_5_nqns_have_a_form() {
+    switched("nqn-form", |extra| {
+        let (_server, mut client) = started(extra);
+        let mut text = |nqn: &str| {
+            let answer = client.call("nvmet.subsys.create", json!([{"name": nqn, "subnqn": nqn}]));
+            answer["error"]["data"]["extra"][0][1].clone()
+        };
+        let subsystems = text("iqn.2005-10.org:a") == "iqn.2005-10.org:a: must start with \"nqn\""
+            && text("nqn.2014-08.example") == "nqn.2014-08.example: domain does not appear to be valid";
+        let wrong = ["nqn.2014-08.org.nvmexpress:uuid:1", "nqn.2014-8.org.example"];
+        let mut hosts = wrong.iter().map(|nqn| {
+            let answer = client.call("nvmet.host.create", json!([{"hostnqn": nqn}]));
+            answer["error"]["data"]["extra"][0][0] == "nvmet_host_create.hostnqn"
+        });
+        subsystems && hosts.all(|refused| refused)
+    });
+}
+
+#[test]
+fn s5_5_subsystems_are_refused_by_field() {
     let (_server, mut client) = started(&[]);
-    client.ok("nvmet.subsys.create", json!([{"name": "pve"}]));
-    let (field, text, _) = client.refused("nvmet.subsys.create", json!([{"name": "pve"}]));
-    assert_eq!(field, "nvmet_subsys_create.name");
-    assert_eq!(text, "Object with this name already exists");
-    // Only the database knows that the NQN is taken.
-    let same = json!([{"name": "other", "subnqn": format!("{BASENQN}:pve")}]);
-    assert_eq!(client.failed("nvmet.subsys.create", same).0, 22);
-    let wrong = client.refused(
-        "nvmet.subsys.create",
-        json!([{"name": "a", "subnqn": "iqn.2005-10.org:a"}]),
-    );
-    assert_eq!(wrong.1, "iqn.2005-10.org:a: must start with \"nqn\"");
     let short = client.refused(
         "nvmet.subsys.create",
         json!([{"name": "a", "subnqn": "nqn.2005"}]),
@@ -132,6 +158,16 @@ fn s5_5_subsystems_are_unique() {
     assert_eq!(short.1, "String should have at least 11 character");
     let ana = client.refused("nvmet.subsys.create", json!([{"name": "a", "ana": false}]));
     assert_eq!(ana.0, "nvmet_subsys_create.ana");
+}
+
+#[test]
+fn s5_5_a_subsystem_takes_its_namespaces_along() {
+    switched("subsystem-cascade", |extra| {
+        let (_server, mut client) = started(extra);
+        namespace(&mut client, "a");
+        client.ok("nvmet.subsys.delete", json!([1, {"force": true}]));
+        client.ok("nvmet.namespace.query", json!([])) == json!([])
+    });
 }
 
 #[test]
@@ -207,6 +243,22 @@ fn s1_3_what_is_not_there() {
 }
 
 #[test]
+fn s5_5_keys_have_a_form() {
+    switched("dhchap-form", |extra| {
+        let (_server, mut client) = started(extra);
+        let mut text = |host: &str, key: &str| {
+            let data = json!([{"hostnqn": format!("{OTHER}-{host}"), "dhchap_key": key}]);
+            let answer = client.call("nvmet.host.create", data);
+            answer["error"]["data"]["extra"][0].clone()
+        };
+        let field = "nvmet_host_create.dhchap_key";
+        let form = "Unexpected key format. Use \"nvme gen-dhchap-key\" to generate.";
+        text("a", "secret") == json!([field, form, 22])
+            && text("b", "DHHC-1:01:AAAA:") == json!([field, "Expected key length of 32", 22])
+    });
+}
+
+#[test]
 fn s5_5_hosts_have_keys_of_the_right_form() {
     let (_server, mut client) = started(&[]);
     for (hash, length) in [("SHA-256", 59), ("SHA-384", 83), ("SHA-512", 103)] {
@@ -248,19 +300,24 @@ fn s5_5_hosts_have_keys_of_the_right_form() {
 }
 
 #[test]
-fn s5_5_hosts_are_unique_and_linked_ones_need_force() {
+fn s5_5_hosts_are_unique() {
+    switched("host-unique", |extra| {
+        let (_server, mut client) = started(extra);
+        host(&mut client, &json!({}));
+        let again = client.call("nvmet.host.create", json!([{"hostnqn": HOST}]));
+        let said = json!([
+            "nvmet_host_create.hostnqn",
+            "Object with this hostnqn already exists",
+            22
+        ]);
+        again["error"]["data"]["extra"][0] == said
+    });
+}
+
+#[test]
+fn s5_5_linked_hosts_need_force() {
     let (_server, mut client) = started(&[]);
     let made = host(&mut client, &json!({}));
-    let said = client.refused("nvmet.host.create", json!([{"hostnqn": HOST}]));
-    assert_eq!(said.1, "Object with this hostnqn already exists");
-    for wrong in [
-        "nqn.2014-08.org.nvmexpress:uuid:1",
-        "nqn.2014-8.org.example",
-        "nqn.2014-08.example",
-    ] {
-        let said = client.refused("nvmet.host.create", json!([{"hostnqn": wrong}]));
-        assert_eq!(said.0, "nvmet_host_create.hostnqn", "{wrong}");
-    }
     let subsystem = client.ok("nvmet.subsys.create", json!([{"name": "pve"}]));
     let link = json!({"host_id": made["id"], "subsys_id": subsystem["id"]});
     client.ok("nvmet.host_subsys.create", json!([link]));
@@ -354,18 +411,20 @@ fn s5_5_ports_have_an_index_and_a_family() {
 }
 
 #[test]
+fn s5_5_an_address_is_that_of_one_port() {
+    switched("port-unique", |extra| {
+        let (_server, mut client) = started(extra);
+        let same = json!([{"addr_trtype": "TCP", "addr_traddr": "127.0.0.1", "addr_trsvcid": 4420}]);
+        let answer = client.call("nvmet.port.create", same);
+        let said = json!(["nvmet_port_create", "Port #1 uses the same transport/address", 22]);
+        answer["error"]["data"]["extra"][0] == said
+    });
+}
+
+#[test]
 fn s5_5_ports_refuse_what_the_server_refuses() {
     let (_server, mut client) = started(&[]);
     let mut said = |data: Value| client.refused("nvmet.port.create", json!([data]));
-    let same = json!({"addr_trtype": "TCP", "addr_traddr": "127.0.0.1", "addr_trsvcid": 4420});
-    assert_eq!(
-        said(same),
-        (
-            "nvmet_port_create".into(),
-            "Port #1 uses the same transport/address".into(),
-            22
-        )
-    );
     let name = json!({"addr_trtype": "TCP", "addr_traddr": "nas"});
     assert_eq!(said(name).1, "addr_traddr must be a valid IP address");
     let low = json!({"addr_trtype": "TCP", "addr_traddr": "127.0.0.1", "addr_trsvcid": 80});
@@ -451,10 +510,26 @@ fn s5_5_links_refuse_what_the_server_refuses() {
         said("port_subsys", json!({"port_id": 1, "subsys_id": 9})).1,
         "No subsystem with ID 9"
     );
-    assert_eq!(
-        said("port_subsys", json!({"port_id": 1, "subsys_id": 1})).1,
-        "This record already exists (Host ID: 1/Subsystem ID: 1)"
-    );
+}
+
+#[test]
+fn s5_5_links_are_unique() {
+    switched("link-unique", |extra| {
+        let (_server, mut client) = started(extra);
+        host(&mut client, &json!({}));
+        client.ok(
+            "nvmet.host_subsys.create",
+            json!([{"host_id": 1, "subsys_id": 1}]),
+        );
+        let mut refused = |end: &str| {
+            let data = json!([{format!("{end}_id"): 1, "subsys_id": 1}]);
+            let answer = client.call(&format!("nvmet.{end}_subsys.create"), data);
+            let text = "This record already exists (Host ID: 1/Subsystem ID: 1)";
+            let said = json!([format!("nvmet_{end}_subsys_create.{end}_id"), text, 22]);
+            answer["error"]["data"]["extra"][0] == said
+        };
+        refused("host") && refused("port")
+    });
 }
 
 #[test]

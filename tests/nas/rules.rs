@@ -13,6 +13,8 @@ mod growth;
 mod lasting;
 mod logins;
 mod mappings;
+mod nvme_namespaces;
+mod nvme_sites;
 mod queries;
 mod rights;
 mod rollbacks;
@@ -106,6 +108,21 @@ fn every_rule_has_a_test_of_the_plugin() {
         mappings::rule_in_use_does_not_stop_free,
         exports::rule_empty_target_never_comes_back_after_the_first_disk,
         exports::rule_skip_missing_exports_are_removed_by_freeing_the_name,
+        nvme_namespaces::rule_namespace_device_is_waited_for,
+        nvme_namespaces::rule_namespace_zvol_taken_by_somebody_else_is_named_as_left_behind,
+        nvme_namespaces::rule_namespace_extent_of_somebody_else_is_named,
+        nvme_namespaces::rule_extent_namespace_of_somebody_else_is_named,
+        nvme_namespaces::rule_nsid_taken_meanwhile_gets_another,
+        nvme_namespaces::rule_namespace_active_when_it_is_enabled_meanwhile_stays_with_its_disk,
+        nvme_namespaces::rule_rename_keeps_namespace_of_the_old_name_and_its_number_is_not_given_again,
+        nvme_namespaces::rule_subsystem_cascade_leaves_volumes_that_get_their_namespaces_back,
+        nvme_sites::rule_nqn_form_is_told_and_nothing_is_made,
+        nvme_sites::rule_subsystem_unique_made_meanwhile_is_used,
+        nvme_sites::rule_port_unique_made_meanwhile_is_used,
+        nvme_sites::rule_host_unique_of_two_activations_at_once_serves_both,
+        nvme_sites::rule_link_unique_of_two_activations_at_once_is_made_once,
+        nvme_sites::rule_dhchap_form_is_told_without_the_key,
+        nvme_sites::rule_mixed_hosts_are_never_made,
     ];
     let mut tested: Vec<&str> = paths.iter().filter_map(|path| rule_of(path)).collect();
     let mut rules: Vec<&str> = Rule::ALL.iter().map(|rule| rule.describe().0).collect();

@@ -51,7 +51,7 @@ pub fn update(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
         xport_referral: data.flag_or("xport_referral", before.xport_referral),
     };
     let mut complaints = Complaints::new("nvmet_global_update");
-    complaints.maybe("basenqn", nqn::complaint(&after.basenqn));
+    complaints.maybe("basenqn", nqn::complaint(&after.basenqn, &nas.rules));
     if after.rdma {
         complaints.field(
             "rdma",

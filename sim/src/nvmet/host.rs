@@ -82,7 +82,7 @@ pub fn create(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
     let data = args.at(0);
     let made = row::merged(&Host::default(), data)?;
     let has_key = data.text("dhchap_key").is_some();
-    check_model(&made, data, has_key, "nvmet_host_create")?;
+    check_model(nas, &made, data, has_key, "nvmet_host_create")?;
     validate(nas, &made, "nvmet_host_create")?;
     Ok(row::insert(nas, caller, made))
 }
@@ -93,7 +93,7 @@ pub fn update(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, 
     let after = row::merged(before, data)?;
     // The model sees only what the call says: a key that it does not mention counts as there.
     let has_key = data.get("dhchap_key").is_none_or(Value::is_string);
-    check_model(&after, data, has_key, "nvmet_host_update")?;
+    check_model(nas, &after, data, has_key, "nvmet_host_update")?;
     validate(nas, &after, "nvmet_host_update")?;
     Ok(row::replace(nas, caller, after))
 }
@@ -127,22 +127,30 @@ pub fn hash_choices(_: &mut Nas, _: &Caller, _: &Args<'_>) -> Result<Value, Fail
 }
 
 /// What the types of the call cannot say; the method does not run then.
-fn check_model(host: &Host, data: &Value, has_key: bool, schema: &'static str) -> Result<(), Failure> {
+fn check_model(
+    nas: &Nas,
+    host: &Host,
+    data: &Value,
+    has_key: bool,
+    schema: &'static str,
+) -> Result<(), Failure> {
     let mut complaints = Complaints::new(schema);
     if data.text("dhchap_ctrl_key").is_some() && !has_key {
         complaints.whole("Cannot configure bi-directional authentication without setting dhchap_key");
     }
-    complaints.maybe("hostnqn", nqn::complaint(&host.hostnqn));
+    complaints.maybe("hostnqn", nqn::complaint(&host.hostnqn, &nas.rules));
     complaints.check()
 }
 
 fn validate(nas: &Nas, host: &Host, schema: &'static str) -> Result<(), Failure> {
     let mut complaints = Complaints::new(schema);
-    if row::others::<Host>(nas, host.id).any(|other| other.hostnqn == host.hostnqn) {
+    let known = row::others::<Host>(nas, host.id).any(|other| other.hostnqn == host.hostnqn);
+    if known && nas.rules.on(Rule::HostUnique) {
         complaints.field("hostnqn", "Object with this hostnqn already exists");
     }
     for (field, key) in KEYS.iter().zip([&host.dhchap_key, &host.dhchap_ctrl_key]) {
-        complaints.maybe(field, key.as_deref().and_then(dhchap::complaint));
+        let key = key.as_deref().filter(|_| nas.rules.on(Rule::DhchapForm));
+        complaints.maybe(field, key.and_then(dhchap::complaint));
     }
     complaints.check()
 }

@@ -10,6 +10,7 @@ use super::{Complaints, Nvmet, Table};
 use crate::args::Args;
 use crate::failure::Failure;
 use crate::nas::{Caller, Nas};
+use crate::rules::Rule;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -133,7 +134,8 @@ fn validate<L: Link>(nas: &Nas, link: &L, schema: &'static str) -> Result<(), Fa
     if nas.nvmet.subsystems.get(subsys).is_none() {
         complaints.field("subsys_id", format!("No subsystem with ID {subsys}"));
     }
-    if row::others::<L>(nas, link.id()).any(|other| other.ends() == link.ends()) {
+    let linked = row::others::<L>(nas, link.id()).any(|other| other.ends() == link.ends());
+    if linked && nas.rules.on(Rule::LinkUnique) {
         // The server says "Host ID" of ports too.
         let text = format!("This record already exists (Host ID: {end}/Subsystem ID: {subsys})");
         complaints.field(&field, text);

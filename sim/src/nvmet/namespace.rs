@@ -175,6 +175,23 @@ pub fn cascade(nas: &mut Nas, below: impl Fn(&str) -> bool) {
     nas.nvmet.namespaces.retain(|namespace| !goes(namespace));
 }
 
+/// What the server does not do.
+pub fn follow(nas: &mut Nas, renamed: impl Fn(&str) -> Option<String>) {
+    let all: Vec<Namespace> = nas.nvmet.namespaces.all().cloned().collect();
+    for namespace in all {
+        if let Some(zvol) = namespace.zvol().and_then(&renamed) {
+            let device_path = format!("zvol/{zvol}");
+            nas.nvmet.namespaces.put(
+                namespace.id,
+                Namespace {
+                    device_path,
+                    ..namespace
+                },
+            );
+        }
+    }
+}
+
 fn lowest_free(nas: &Nas, subsys: i64) -> Option<i64> {
     let of_it = nas.nvmet.namespaces.all().filter(|n| n.subsys_id == subsys);
     let taken: BTreeSet<i64> = of_it.filter_map(|namespace| namespace.nsid).collect();

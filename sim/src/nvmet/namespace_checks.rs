@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::namespace::Namespace;
 use super::{Complaints, row};
 use crate::nas::Nas;
+use crate::rules::Rule;
 use crate::service;
 
 pub fn subsystem(nas: &Nas, id: i64, complaints: &mut Complaints) {
@@ -21,6 +22,9 @@ pub fn all(nas: &Nas, namespace: &Namespace, complaints: &mut Complaints) {
 }
 
 pub fn taken(nas: &Nas, namespace: &Namespace) -> Option<String> {
+    if !nas.rules.on(Rule::Nsid) {
+        return None;
+    }
     let (subsys, nsid) = (namespace.subsys_id, namespace.nsid?);
     let same = |other: &Namespace| other.subsys_id == subsys && other.nsid == Some(nsid);
     row::others::<Namespace>(nas, namespace.id)
@@ -38,10 +42,14 @@ fn device(nas: &Nas, namespace: &Namespace) -> Option<String> {
     let Some(zvol) = namespace.zvol() else {
         return Some(format!("ZVOL device_path must start with \"zvol/\": {path}"));
     };
-    (!nas.zfs.has_link(zvol)).then(|| format!("ZVOL device_path must be a block device: {path}"))
+    let missing = nas.rules.on(Rule::NamespaceDevice) && !nas.zfs.has_link(zvol);
+    missing.then(|| format!("ZVOL device_path must be a block device: {path}"))
 }
 
 fn used_by_subsystem(nas: &Nas, namespace: &Namespace) -> Option<String> {
+    if !nas.rules.on(Rule::NamespaceZvol) {
+        return None;
+    }
     let mut others = row::others::<Namespace>(nas, namespace.id);
     let other = others.find(|other| other.device_path == namespace.device_path)?;
     let name = nas.nvmet.subsystems.get(other.subsys_id).map_or("", |s| &s.name);
@@ -49,6 +57,9 @@ fn used_by_subsystem(nas: &Nas, namespace: &Namespace) -> Option<String> {
 }
 
 fn used_by_extent(nas: &Nas, namespace: &Namespace) -> Option<String> {
+    if !nas.rules.on(Rule::NamespaceExtent) {
+        return None;
+    }
     let path = Some(&namespace.device_path);
     let mut extents = nas.iscsi.extents.values();
     let extent = extents.find(|extent| extent.disk.as_ref() == path || extent.path.as_ref() == path)?;
@@ -62,7 +73,7 @@ fn used_by_extent(nas: &Nas, namespace: &Namespace) -> Option<String> {
 const ALWAYS: &[&str] = &["enabled", "filesize"];
 
 pub fn refuse_active(nas: &Nas, before: &Namespace, after: &Namespace, complaints: &mut Complaints) {
-    if !before.enabled || !service::running(nas, "nvmet") {
+    if !before.enabled || !service::running(nas, "nvmet") || !nas.rules.on(Rule::NamespaceActive) {
         return;
     }
     let (before, after): (Value, Value) = (json!(before), json!(after));
@@ -77,6 +88,9 @@ pub fn refuse_active(nas: &Nas, before: &Namespace, after: &Namespace, complaint
 
 /// The other direction: what iscsi.extent.create says of a zvol that a namespace serves (truenas-api.md §5.4).
 pub fn used_by_namespace(nas: &Nas, disk: &str) -> Option<String> {
+    if !nas.rules.on(Rule::ExtentNamespace) {
+        return None;
+    }
     let mut namespaces = nas.nvmet.namespaces.all();
     let namespace = namespaces.find(|namespace| namespace.device_path == disk)?;
     let name = nas

@@ -2,6 +2,8 @@
 
 use regex_lite::Regex;
 
+use crate::rules::{Rule, Rules};
+
 const BY_UUID: &str = "nqn.2014-08.org.nvmexpress:uuid:";
 const UUID: &str = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 const DATE: &str = r"^nqn\.\d{4}-\d{2}\.";
@@ -11,7 +13,10 @@ fn fits(pattern: &str, text: &str) -> bool {
     Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
 }
 
-pub fn complaint(nqn: &str) -> Option<String> {
+pub fn complaint(nqn: &str, rules: &Rules) -> Option<String> {
+    if !rules.on(Rule::NqnForm) {
+        return None;
+    }
     if let Some(uuid) = nqn.strip_prefix(BY_UUID) {
         return (!fits(UUID, uuid)).then(|| format!("{nqn}: uuid is incorrect length"));
     }

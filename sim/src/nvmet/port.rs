@@ -11,6 +11,7 @@ use super::{Complaints, Nvmet, Table, counted};
 use crate::args::{Args, Fields};
 use crate::failure::Failure;
 use crate::nas::{Caller, Nas};
+use crate::rules::Rule;
 use crate::service;
 
 const USUAL_PORT: i64 = 4420;
@@ -161,7 +162,7 @@ fn validate(nas: &Nas, port: &Port, complaints: &mut Complaints) {
         )
     };
     let same = row::others::<Port>(nas, port.id).find(|other| address(other) == address(port));
-    if let Some(other) = same {
+    if let Some(other) = same.filter(|_| nas.rules.on(Rule::PortUnique)) {
         complaints.whole(format!("Port #{} uses the same transport/address", other.index));
     }
     if port.addr_trtype == "RDMA" {

@@ -5,6 +5,7 @@ use super::namespace::Namespace;
 use super::subsys::Subsystem;
 use crate::exports;
 use crate::nas::Nas;
+use crate::rules::Rule;
 use crate::service;
 use crate::zfs::Dataset;
 
@@ -38,7 +39,8 @@ fn mixed_hosts_abort(nas: &Nas) -> bool {
         let mut links = nas.nvmet.host_links.all();
         subsystem.allow_any_host && links.any(|link| link.subsys_id == subsystem.id)
     };
-    nas.version.aborts_on_mixed_hosts() && nas.nvmet.subsystems.all().any(mixed)
+    let aborts = nas.version.aborts_on_mixed_hosts() && nas.rules.on(Rule::MixedHosts);
+    aborts && nas.nvmet.subsystems.all().any(mixed)
 }
 
 /// Links and namespaces come after the hosts of subsystems, where the server gave up.

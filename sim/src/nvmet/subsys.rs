@@ -9,6 +9,7 @@ use crate::args::{Args, Fields};
 use crate::errno;
 use crate::failure::Failure;
 use crate::nas::{Caller, Nas};
+use crate::rules::Rule;
 
 pub const NO_ANA: &str = "This platform does not support Asymmetric Namespace Access(ANA).";
 
@@ -111,7 +112,9 @@ pub fn delete(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failu
         refuse_used(nas, subsystem)?;
     }
     let nvmet = &mut nas.nvmet;
-    nvmet.namespaces.retain(|namespace| namespace.subsys_id != id);
+    if nas.rules.on(Rule::SubsystemCascade) {
+        nvmet.namespaces.retain(|namespace| namespace.subsys_id != id);
+    }
     nvmet.port_links.retain(|link| link.subsys_id != id);
     // Hosts do not hold it, with or without force.
     nvmet.host_links.retain(|link| link.subsys_id != id);
@@ -143,8 +146,15 @@ fn refuse_used(nas: &Nas, subsystem: &Subsystem) -> Result<(), Failure> {
 
 fn validate(nas: &Nas, subsystem: &Subsystem, schema: &'static str) -> Result<(), Failure> {
     let mut complaints = Complaints::new(schema);
-    complaints.maybe("subnqn", subsystem.subnqn.as_deref().and_then(nqn::complaint));
-    if row::others::<Subsystem>(nas, subsystem.id).any(|other| other.name == subsystem.name) {
+    complaints.maybe(
+        "subnqn",
+        subsystem
+            .subnqn
+            .as_deref()
+            .and_then(|nqn| nqn::complaint(nqn, &nas.rules)),
+    );
+    let unique = nas.rules.on(Rule::SubsystemUnique);
+    if unique && row::others::<Subsystem>(nas, subsystem.id).any(|other| other.name == subsystem.name) {
         complaints.field("name", "Object with this name already exists");
     }
     if subsystem.ana.is_some() {
@@ -169,7 +179,8 @@ fn name_it(nas: &Nas, subsystem: &mut Subsystem) -> Result<(), Failure> {
         whole.chars().take(LONGEST_NQN).collect()
     };
     let nqn: String = subsystem.subnqn.clone().unwrap_or_else(made);
-    if row::others::<Subsystem>(nas, subsystem.id).any(|other| other.nqn() == nqn) {
+    let unique = nas.rules.on(Rule::SubsystemUnique);
+    if unique && row::others::<Subsystem>(nas, subsystem.id).any(|other| other.nqn() == nqn) {
         let text =
             "(sqlite3.IntegrityError) UNIQUE constraint failed: services_nvmet_subsys.nvmet_subsys_subnqn";
         return Err(Failure::call(errno::EINVAL, text));

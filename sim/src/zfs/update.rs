@@ -10,6 +10,7 @@ use crate::args::{Args, Fields};
 use crate::errno;
 use crate::failure::{Complaint, Failure};
 use crate::nas::{Caller, Nas};
+use crate::nvmet::namespace;
 use crate::rules::Rule;
 
 const SCHEMA: &str = "pool_dataset_update";
@@ -206,5 +207,8 @@ fn move_all(nas: &mut Nas, old: &str, new: &str) {
                 extent.path.clone_from(&extent.disk);
             }
         }
+    }
+    if !nas.rules.on(Rule::RenameKeepsNamespace) {
+        namespace::follow(nas, renamed);
     }
 }
