@@ -182,9 +182,16 @@ impl Nas {
         })
     }
 
-    /// The zvols of all volumes. None is half there, and nothing leads to what is not there; otherwise the test ends.
+    /// The zvols of all volumes; the test ends where `all_whole` has none.
     pub fn whole_volumes(&self) -> Vec<String> {
-        let found = self.server.nas(|tables| {
+        let found = self.all_whole();
+        assert!(found.is_some(), "not whole: {:#?}", self.inventory());
+        found.unwrap()
+    }
+
+    /// The zvols of all volumes, where none is half there and nothing leads to what is not there.
+    pub fn all_whole(&self) -> Option<Vec<String>> {
+        self.server.nas(|tables| {
             let (mut zvols, links) = (zvols(tables), self.transport.links(tables));
             let leading = |zvol: &String| {
                 let links = links.iter().filter(|link| link.zvol.as_ref() == Some(zvol));
@@ -196,14 +203,12 @@ impl Nas {
             zvols.retain(|zvol| !zvol.ends_with(WEIGHT));
             let anchored = (all > zvols.len()) == self.transport.has_anchor();
             (whole && lost == 0 && anchored).then_some(zvols)
-        });
-        assert!(found.is_some(), "not whole: {:#?}", self.inventory());
-        found.unwrap()
+        })
     }
 }
 
 /// The only zvol that is no volume.
-const WEIGHT: &str = "/pve-plugin-weight";
+pub const WEIGHT: &str = "/pve-plugin-weight";
 
 fn zvols(tables: &Tables) -> Vec<String> {
     let all = tables.zfs.datasets.iter();

@@ -135,6 +135,6 @@ macro_rules! killed {
 }
 
 killed! {
-    alloc resize snapshot snapshot_delete snapshot_rollback rollback_over_a_resize rename_snapshot create_base
+    alloc first_alloc resize snapshot snapshot_delete snapshot_rollback rollback_over_a_resize rename_snapshot create_base
     clone_of_a_base clone_of_a_snapshot rename_volume set_notes remove_notes free
 }

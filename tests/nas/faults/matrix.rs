@@ -260,6 +260,6 @@ macro_rules! fault_matrix {
 }
 
 fault_matrix! {
-    alloc resize snapshot snapshot_delete snapshot_rollback rollback_over_a_resize rename_snapshot create_base
+    alloc first_alloc resize snapshot snapshot_delete snapshot_rollback rollback_over_a_resize rename_snapshot create_base
     clone_of_a_base clone_of_a_snapshot rename_volume set_notes remove_notes free
 }

@@ -25,6 +25,12 @@ pub const ALL: &[Operation] = &[
         clean: Some(free_the_new_disk),
     },
     Operation {
+        name: "first_alloc",
+        prepare: |_| vec!["vm-101-disk-0".into()],
+        run: |config, names| ops::alloc_image(config, "101", "raw", Some(&names[0]), "1024").map(drop),
+        clean: Some(free_the_new_disk),
+    },
+    Operation {
         name: "resize",
         prepare: a_disk,
         run: |config, names| ops::volume_resize(config, &names[0], "2097152", false, None).map(drop),

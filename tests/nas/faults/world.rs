@@ -3,7 +3,7 @@
 use truenas_sim::nas::Nas as Tables;
 use truenas_sim::zfs::Kind;
 
-use crate::support::{DATASET, Nas};
+use crate::support::{Nas, WEIGHT};
 use crate::transport::{Link, Transport};
 
 /// One line for each fact. Numbers that are chosen anew each time are left out.
@@ -30,7 +30,8 @@ fn held(nas: &Nas) -> World {
 fn zvols(tables: &Tables, over: Transport, links: &[Link]) -> World {
     let mut rows: World = Vec::new();
     for (name, dataset) in &tables.zfs.datasets {
-        if dataset.kind != Kind::Volume {
+        // What keeps the target alive is no part of a volume: once made it stays.
+        if dataset.kind != Kind::Volume || name.ends_with(WEIGHT) {
             continue;
         }
         let tag = dataset.content.tag_at(0);
@@ -72,7 +73,8 @@ pub fn lost(world: &World) -> Vec<&String> {
     world.iter().filter(|row| row.starts_with("lost ")).collect()
 }
 
-/// Frees whatever is listed, clones before what they are made from; then only the weight volume may be left.
+/// Frees whatever is listed, clones before what they are made from; then nothing may be left but what the storage needs,
+/// which the next volume completes.
 pub fn free_everything(nas: &Nas) -> Result<(), String> {
     loop {
         let names = nas.names();
@@ -87,11 +89,12 @@ pub fn free_everything(nas: &Nas) -> Result<(), String> {
             return Err(format!("cannot be freed: {refused:?}"));
         }
     }
-    let left = held(nas);
-    let weight = format!("zvol {DATASET}/pve-plugin-weight ");
-    match left.as_slice() {
-        [only] if nas.transport.has_anchor() && only.starts_with(&weight) => Ok(()),
-        [] if !nas.transport.has_anchor() => Ok(()),
-        _ => Err(format!("left behind: {left:#?}")),
+    if nas.all_whole().is_none() {
+        let made = nas.alloc("999", "1024");
+        nas.free(&made).map_err(|error| error.to_string())?;
+    }
+    match nas.all_whole().as_deref() {
+        Some([]) => Ok(()),
+        _ => Err(format!("left behind: {:#?}", nas.inventory())),
     }
 }
