@@ -1,6 +1,7 @@
 //! Every fault at every call of every operation. The calls are those of an undisturbed run, so none is forgotten when
 //! an operation changes.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pve_storage_truenas::error::Result;
@@ -25,13 +26,19 @@ pub struct Plan {
 pub struct Spot {
     pub method: String,
     pub nth: usize,
+    /// Sent while a call that changes something was still to be answered.
+    pub beside_a_change: bool,
 }
 
 impl Spot {
     pub fn changes_something(&self) -> bool {
-        let verb = self.method.rsplit('.').next().unwrap_or_default();
-        !matches!(verb, "query" | "config" | "get_instance")
+        changes_something(&self.method)
     }
+}
+
+fn changes_something(method: &str) -> bool {
+    let verb = method.rsplit('.').next().unwrap_or_default();
+    !matches!(verb, "query" | "config" | "get_instance")
 }
 
 #[derive(Debug, Clone)]
@@ -44,7 +51,12 @@ pub struct Fault {
 impl Fault {
     /// The plugin waits as long as the server may still be working on the call.
     fn is_waited_for(&self) -> bool {
-        self.when == "before" && self.what != "error" && self.spot.changes_something()
+        let lost = match self.what {
+            "error" => false,
+            "restart" => self.spot.changes_something() || self.spot.beside_a_change,
+            _ => self.spot.changes_something(),
+        };
+        self.when == "before" && lost
     }
 
     fn rule(&self) -> Value {
@@ -74,13 +86,14 @@ impl Plan {
         let nas = over.unrecorded(&["--link-delay", "0"]);
         let volumes = (operation.prepare)(&nas);
         let before = seen(&nas);
-        let sent = methods(&nas).len();
+        let sent = calls(&nas).len();
         (operation.run)(&nas.config(), &volumes).unwrap();
-        let all = methods(&nas);
-        let nth = |at: usize| all[..=at].iter().filter(|method| **method == all[at]).count();
+        let all = calls(&nas);
+        let nth = |at: usize| all[..=at].iter().filter(|call| call.0 == all[at].0).count();
         let calls = (sent..all.len()).map(|at| Spot {
-            method: all[at].clone(),
+            method: all[at].0.clone(),
             nth: nth(at),
+            beside_a_change: all[at].1,
         });
         let plan = Self {
             over,
@@ -172,13 +185,24 @@ pub fn same_storage(world: World, nas: &Nas) -> World {
         .collect()
 }
 
-/// Of all calls so far.
-fn methods(nas: &Nas) -> Vec<String> {
-    let traffic = nas.server.traffic();
-    let requests = traffic.iter().filter(|line| line["dir"] == "send");
-    requests
-        .map(|line| line["msg"]["method"].as_str().unwrap_or_default().to_owned())
-        .collect()
+/// The method of every call so far, and whether it was sent beside one that changes something.
+fn calls(nas: &Nas) -> Vec<(String, bool)> {
+    let mut calls = Vec::new();
+    let mut changing: HashSet<String> = HashSet::new();
+    for line in nas.server.traffic() {
+        let id = format!("{} {}", line["conn"], line["msg"]["id"]);
+        if line["dir"] != "send" {
+            changing.remove(&id);
+            continue;
+        }
+        let method = line["msg"]["method"].as_str().unwrap_or_default().to_owned();
+        let beside_a_change = !changing.is_empty();
+        if changes_something(&method) {
+            changing.insert(id);
+        }
+        calls.push((method, beside_a_change));
+    }
+    calls
 }
 
 fn report(name: &str, cases: usize, failed: &[String]) {
