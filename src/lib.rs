@@ -2,8 +2,8 @@
 //!
 //! Layers, each calling only the ones below (`tests/layering.rs` checks it):
 //!
-//! - `ffi`: what Perl calls, one function per plugin method
-//! - `ops`: the PVE verbs
+//! - `ffi`: what Perl calls, one function per plugin method; `tool`: what an administrator types
+//! - `ops`: the PVE verbs, and those of the tool
 //! - `transport`: how a zvol becomes reachable: iSCSI (NVMe/TCP to come)
 //! - `api`: typed TrueNAS methods; `host`: what only the node knows
 //! - `rpc`: JSON-RPC over one WebSocket
@@ -23,6 +23,7 @@ pub mod ops;
 pub mod rpc;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod tool;
 pub mod transport;
 pub mod undo;
 pub mod volume;

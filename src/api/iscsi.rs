@@ -85,6 +85,25 @@ impl Sectors {
         blocksize: 512,
         pblocksize: true,
     };
+
+    /// What guests count in.
+    pub fn logical(self) -> u32 {
+        self.blocksize
+    }
+
+    /// As text, to be kept: `512` or, where the physical size is another one, `512+`.
+    pub fn spelling(self) -> String {
+        let more = if self.pblocksize { "" } else { "+" };
+        format!("{}{more}", self.blocksize)
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_suffix('+');
+        Some(Self {
+            blocksize: digits.unwrap_or(text).parse().ok()?,
+            pblocksize: digits.is_none(),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

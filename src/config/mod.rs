@@ -3,7 +3,9 @@
 mod address;
 pub mod cluster;
 mod fields;
+pub mod guest;
 pub mod secrets;
+pub mod section;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -164,6 +166,16 @@ impl BlockSize {
             .iter()
             .find(|(_, bytes)| *bytes == self.bytes)
             .map_or("16K", |(name, _)| name)
+    }
+}
+
+impl Transport {
+    /// What all volumes of the storage are exported by.
+    pub fn site(&self) -> String {
+        match self {
+            Self::Iscsi(iscsi) => format!("iSCSI target {}", iscsi.target_iqn),
+            Self::NvmeTcp(nvme) => format!("NVMe subsystem {}", nvme.subsystem_nqn),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::deadline::Deadline;
@@ -16,6 +17,7 @@ pub enum Program {
     Multipath,
     Multipathd,
     Modprobe,
+    Pvesh,
 }
 
 impl Program {
@@ -25,6 +27,14 @@ impl Program {
             Self::Multipath => "multipath",
             Self::Multipathd => "multipathd",
             Self::Modprobe => "modprobe",
+            Self::Pvesh => "pvesh",
+        }
+    }
+
+    fn path(self) -> PathBuf {
+        match self {
+            Self::Pvesh => paths::user_program(self.name()),
+            _ => paths::program(self.name()),
         }
     }
 
@@ -33,6 +43,7 @@ impl Program {
             Self::Iscsiadm => "open-iscsi",
             Self::Multipath | Self::Multipathd => "multipath-tools",
             Self::Modprobe => "kmod",
+            Self::Pvesh => "pve-manager",
         }
     }
 }
@@ -44,7 +55,10 @@ const KEPT_OUTPUT: usize = 256 << 10;
 pub struct Finished {
     /// `None` when a signal ended it or somebody else took its status.
     pub code: Option<i32>,
+    /// Both streams, as it came.
     pub output: String,
+    /// What is meant to be read by programs.
+    pub stdout: String,
 }
 
 /// Runs to its end or to the deadline, where it is killed with its children.
@@ -63,9 +77,18 @@ pub fn run(program: Program, arguments: &[&str], deadline: Deadline) -> Result<F
 
 /// As `run`, and an exit code other than 0 is an error that carries the program's words.
 pub fn succeed(program: Program, arguments: &[&str], deadline: Deadline) -> Result<String> {
+    finish(program, arguments, deadline).map(|finished| finished.output)
+}
+
+/// As `succeed`, without what it says to people.
+pub fn answer(program: Program, arguments: &[&str], deadline: Deadline) -> Result<String> {
+    finish(program, arguments, deadline).map(|finished| finished.stdout)
+}
+
+fn finish(program: Program, arguments: &[&str], deadline: Deadline) -> Result<Finished> {
     let finished = run(program, arguments, deadline)?;
     match finished.code {
-        Some(0) => Ok(finished.output),
+        Some(0) => Ok(finished),
         code => {
             let code = code.map_or("was killed".to_owned(), |code| {
                 format!("failed with exit code {code}")
@@ -80,7 +103,7 @@ pub fn succeed(program: Program, arguments: &[&str], deadline: Deadline) -> Resu
 }
 
 fn start(program: Program, arguments: &[&str]) -> Result<Child> {
-    let mut command = Command::new(paths::program(program.name()));
+    let mut command = Command::new(program.path());
     command
         .args(arguments)
         .env_clear()
@@ -94,7 +117,7 @@ fn start(program: Program, arguments: &[&str]) -> Result<Child> {
     command.spawn().map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => Error::new(
             Kind::Host,
-            format!("{} is not installed", paths::program(program.name()).display()),
+            format!("{} is not installed", program.path().display()),
         )
         .advice(format!("apt install {}", program.package())),
         _ => Error::new(
@@ -108,7 +131,7 @@ fn collect(child: &mut Child, deadline: Deadline) -> Result<Finished> {
     let failed = |cause: io::Error| Error::new(Kind::Internal, format!("waiting for it: {cause}"));
     let ended = process::pidfd(child.id()).map_err(failed)?;
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let mut output = Vec::new();
+    let (mut output, mut answer) = (Vec::new(), Vec::new());
     loop {
         let fds: Vec<RawFd> = stdout
             .as_ref()
@@ -121,7 +144,9 @@ fn collect(child: &mut Child, deadline: Deadline) -> Result<Finished> {
         if ready.is_empty() {
             return Err(Error::new(Kind::Timeout, "it did not end in time and was killed"));
         }
+        let before = output.len();
         drain(&mut stdout, &ready, &mut output).map_err(failed)?;
+        answer.extend(output.iter().skip(before));
         drain(&mut stderr, &ready, &mut output).map_err(failed)?;
         if ready.contains(&ended.as_raw_fd()) && (stdout.is_none() && stderr.is_none() || ready.len() == 1) {
             break;
@@ -132,6 +157,7 @@ fn collect(child: &mut Child, deadline: Deadline) -> Result<Finished> {
     Ok(Finished {
         code,
         output: String::from_utf8_lossy(&output).into_owned(),
+        stdout: String::from_utf8_lossy(&answer).into_owned(),
     })
 }
 

@@ -8,6 +8,7 @@ pub mod iscsi;
 pub mod multipath;
 pub mod nvme;
 mod probe;
+pub mod pve;
 pub mod scsi;
 mod sysfs;
 pub mod usage;

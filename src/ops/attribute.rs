@@ -87,7 +87,8 @@ fn update(config: &Config, volname: &str, name: &str, value: &str) -> Result<()>
     write(config, &zvol, &attribute.key(), wanted.as_deref(), &mut api)
 }
 
-fn write(config: &Config, zvol: &ZvolName, key: &str, value: Option<&str>, api: &mut Api) -> Result<()> {
+/// Sets a property of ours, or takes it away, and reads it back.
+pub fn write(config: &Config, zvol: &ZvolName, key: &str, value: Option<&str>, api: &mut Api) -> Result<()> {
     let full = zvol.full(&config.dataset);
     let request = match value {
         Some(value) => dataset::set_properties(&full, &[(key.to_owned(), value.to_owned())]),

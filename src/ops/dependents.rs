@@ -42,13 +42,26 @@ impl Dependents {
         Ok(Self { clones, held })
     }
 
-    /// Why `what` must stay; `None` when nothing depends on it but clones that only let it be read.
-    fn refusal(&self, config: &Config, zvol: &ZvolName, what: &str) -> Option<Error> {
+    /// Clones that are volumes, not only there to let a snapshot be read.
+    pub fn volumes(&self, config: &Config, zvol: &ZvolName) -> Vec<&str> {
         let others = self
             .clones
             .iter()
             .filter(|row| expose::exposure(config, zvol, row).is_none());
-        let names: Vec<&str> = others.map(|row| row.name.as_str()).collect();
+        others.map(|row| row.name.as_str()).collect()
+    }
+
+    /// Removes the clones that only let a snapshot of `zvol` be read.
+    pub fn withdraw(&self, config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<()> {
+        let exposures = self.clones.iter();
+        exposures
+            .filter_map(|row| expose::exposure(config, zvol, row))
+            .try_for_each(|exposure| expose::withdraw(config, &exposure, api))
+    }
+
+    /// Why `what` must stay; `None` when nothing depends on it but clones that only let it be read.
+    fn refusal(&self, config: &Config, zvol: &ZvolName, what: &str) -> Option<Error> {
+        let names = self.volumes(config, zvol);
         if !names.is_empty() {
             let cause = format!("{what} is the origin of: {}", names.join(", "));
             return Some(Error::new(Kind::InUse, cause).advice("free those volumes first"));
@@ -72,8 +85,5 @@ pub fn withdraw_exposures(
     if let Some(refusal) = dependents.refusal(config, zvol, what) {
         return Err(refusal);
     }
-    let exposures = dependents.clones.iter();
-    exposures
-        .filter_map(|row| expose::exposure(config, zvol, row))
-        .try_for_each(|exposure| expose::withdraw(config, &exposure, api))
+    dependents.withdraw(config, zvol, api)
 }

@@ -117,6 +117,7 @@ fn make(
         nonce: &mark.nonce,
         read_only: true,
         like: Some(zvol),
+        sectors: None,
     };
     let published = look.exports.publish(api, undo, temporary, plan, &terms)?;
     let rows = api.came(row)?;

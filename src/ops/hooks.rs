@@ -107,7 +107,7 @@ fn alone_on_its_dataset(config: &Config, others: &[OtherStorage]) -> Result<()> 
 }
 
 /// Names that cannot be resolved now are compared as text.
-fn same_host(one: &str, other: &str) -> bool {
+pub fn same_host(one: &str, other: &str) -> bool {
     let addresses = |host: &str| -> Vec<IpAddr> {
         let found = resolve(host, 443, true, Deadline::within(Duration::from_secs(2)));
         found

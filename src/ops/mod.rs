@@ -24,6 +24,7 @@ mod snapshot;
 mod space;
 mod storage;
 mod transfer;
+mod transport_move;
 
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub use transfer::{
     transfer_check, transfer_formats, volume_export, volume_import_alloc, volume_import_data,
     volume_import_size,
 };
+pub use transport_move::{Change, Ends, Report, State, transport_move};
 
 use crate::api::{Api, Lane};
 use crate::config::Config;
@@ -72,6 +74,8 @@ const SIZE_INFO: Duration = Duration::from_secs(10);
 const IDENTITY: Duration = Duration::from_secs(10);
 /// To take away a clone that nobody reads any more.
 const FOR_EXPOSURE: Duration = Duration::from_secs(10);
+/// An administrator waits for it, and the guest is off.
+const TRANSPORT_MOVE: Duration = Duration::from_secs(300);
 const ADD_STORAGE: Duration = Duration::from_secs(40);
 
 fn api(config: &Config, lane: Lane, budget: Duration) -> Api {

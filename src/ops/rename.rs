@@ -104,33 +104,16 @@ impl Job {
         // First: where the server cannot, nothing has changed.
         move_zvol(config, &self.from, &self.to, self.row.guid, api, undo)?;
         look.exports.unpublish(api, &self.from)?;
-        let plan = look.exports.plan(&self.to)?;
-        let kept = Mark::read(&self.from, &self.row.user_properties).map(|mark| mark.volname);
-        let base_in = |name: &str| name.rsplit_once('/').map(|(base, _)| base.to_owned());
-        let base = base_in(volname).or_else(|| base_in(kept.as_deref()?));
-        let spelt = |own: String| match &base {
-            Some(base) => format!("{base}/{own}"),
-            None => own,
-        };
-        let plain = config.names == VolumeNames::Plain || self.to.is_cloudinit();
-        let own = if plain {
-            self.to.to_string()
-        } else {
-            plan.volname.clone()
-        };
-        let mut mark = Mark {
-            cluster: cluster::id_or_new()?,
-            storeid: config.storeid.clone(),
-            volname: spelt(own),
-            nonce: random::uuid()?,
-        };
+        let nonce = random::uuid()?;
         let terms = Terms {
             like: Some(&self.from),
-            ..Terms::new(&mark.nonce)
+            ..Terms::new(&nonce)
         };
-        let published = look.exports.publish(api, undo, &self.to, plan, &terms)?;
-        if !plain {
-            mark.volname = spelt(published.volname);
+        let mut mark = export_as(config, look, &self.to, &terms, api, undo)?;
+        let kept = Mark::read(&self.from, &self.row.user_properties).map(|mark| mark.volname);
+        let base_in = |name: &str| name.rsplit_once('/').map(|(base, _)| base.to_owned());
+        if let Some(base) = base_in(volname).or_else(|| base_in(kept.as_deref()?)) {
+            mark.volname = format!("{base}/{}", mark.volname);
         }
         mark_back(config, &self.from, &self.to, &self.row, undo);
         write_mark(config, &self.to, &mark, api)?;
@@ -154,6 +137,30 @@ impl Job {
             export_again(&seen, &from, &from, &spelling, api).map(|_| ())
         }
     }
+}
+
+/// Exports a zvol under its new name. The mark is to be written: it says how PVE spells the volume from now on.
+pub fn export_as(
+    config: &Config,
+    look: &Look,
+    zvol: &ZvolName,
+    terms: &Terms<'_>,
+    api: &mut Api,
+    undo: &mut Undo<'static, Api>,
+) -> Result<Mark> {
+    let plan = look.exports.plan(zvol)?;
+    let published = look.exports.publish(api, undo, zvol, plan, terms)?;
+    let plain = config.names == VolumeNames::Plain || zvol.is_cloudinit();
+    Ok(Mark {
+        cluster: cluster::id_or_new()?,
+        storeid: config.storeid.clone(),
+        volname: if plain {
+            zvol.to_string()
+        } else {
+            published.volname
+        },
+        nonce: terms.nonce.to_owned(),
+    })
 }
 
 /// A zvol of the new guest that still carries the old name in its mark: an earlier call died after the renaming.
@@ -190,8 +197,24 @@ pub fn move_zvol(
     api: &mut Api,
     undo: &mut Undo<'static, Api>,
 ) -> Result<()> {
-    let (old, new) = (from.full(&config.dataset), to.full(&config.dataset));
-    let (back_old, back_new) = (old.clone(), new.clone());
+    move_full(
+        &from.full(&config.dataset),
+        &to.full(&config.dataset),
+        guid,
+        api,
+        undo,
+    )
+}
+
+/// As `move_zvol`, to another dataset of the pool too.
+pub fn move_full(
+    old: &str,
+    new: &str,
+    guid: u64,
+    api: &mut Api,
+    undo: &mut Undo<'static, Api>,
+) -> Result<()> {
+    let (back_old, back_new) = (old.to_owned(), new.to_owned());
     undo.push(
         format!("zvol {old}, now called {new}"),
         move |api: &mut Api| match row_of(api, &back_new)? {
@@ -199,7 +222,7 @@ pub fn move_zvol(
             _ => Ok(()),
         },
     );
-    rename_exactly(api, &old, &new, guid)
+    rename_exactly(api, old, new, guid)
 }
 
 /// Gives the zvol the mark back that it had under its old name: how PVE spells it stands nowhere else.

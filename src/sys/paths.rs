@@ -12,6 +12,21 @@ pub fn secrets_dir() -> PathBuf {
     etc_pve().join("priv/storage")
 }
 
+/// The storages of the cluster.
+pub fn storage_cfg() -> PathBuf {
+    etc_pve().join("storage.cfg")
+}
+
+/// A folder for each node of the cluster, with the configurations of its guests.
+pub fn cluster_nodes() -> PathBuf {
+    etc_pve().join("nodes")
+}
+
+/// Leads to this node's folder among them.
+pub fn cluster_local() -> PathBuf {
+    etc_pve().join("local")
+}
+
 /// `/sys`
 pub fn sys() -> PathBuf {
     node_root().join("sys")
@@ -35,6 +50,11 @@ pub fn iscsi_nodes() -> [PathBuf; 2] {
 /// An administrator's program, from the one place where Debian has them.
 pub fn program(name: &str) -> PathBuf {
     node_root().join("usr/sbin").join(name)
+}
+
+/// A program for everybody, from the one place where Debian has them.
+pub fn user_program(name: &str) -> PathBuf {
+    node_root().join("usr/bin").join(name)
 }
 
 /// Where the node's NVMe names are.

@@ -16,6 +16,13 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether everything may be changed on this node; on the node of a test it may.
+pub fn is_root() -> bool {
+    // SAFETY: geteuid cannot fail and has no arguments.
+    let root = unsafe { libc::geteuid() == 0 };
+    root || cfg!(feature = "fake-node") && std::env::var_os("PVETRUENAS_NODE").is_some()
+}
+
 /// Ends the process group that the child `leader` leads.
 pub fn kill_group(leader: u32) {
     if let Ok(group) = libc::pid_t::try_from(leader) {

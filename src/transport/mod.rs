@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::api::iscsi::Sectors;
 use crate::api::{Answers, Api, Flight, Request};
 use crate::config::{self, Config};
 use crate::deadline::Deadline;
@@ -125,6 +126,12 @@ pub trait Exports {
     /// What this node's device of the zvol must answer; `None` where this storage does not export it.
     fn identity(&self, zvol: &ZvolName, bytes: u64) -> Option<Identity>;
 
+    /// Of the export of a zvol, as guests see it; where it has none, those of new volumes.
+    fn sectors(&self, zvol: &ZvolName) -> Result<Sectors>;
+
+    /// Whether a zvol can be exported with these.
+    fn can_have(&self, sectors: Sectors) -> bool;
+
     /// Exported, and not through this storage. Without this storage's target nobody can tell: an error.
     fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool>;
 
@@ -186,6 +193,8 @@ pub struct Terms<'a> {
     pub read_only: bool,
     /// The zvol whose sector size it must have; guests cannot read their disks with another one.
     pub like: Option<&'a ZvolName>,
+    /// Those that it must have where they are known; `like` does not count then.
+    pub sectors: Option<Sectors>,
 }
 
 impl<'a> Terms<'a> {
@@ -195,6 +204,7 @@ impl<'a> Terms<'a> {
             nonce,
             read_only: false,
             like: None,
+            sectors: None,
         }
     }
 }

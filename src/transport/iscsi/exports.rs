@@ -9,7 +9,7 @@ use crate::api::iscsi::{Extent, Listen, Portal, Target};
 use crate::api::service::Service;
 use crate::config::Address;
 use crate::error::{Error, Kind, Result};
-use crate::transport::{Exports, Identity, Plan, Published, Terms};
+use crate::transport::{Exports, Identity, Plan, Published, Sectors, Terms};
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
@@ -73,6 +73,14 @@ impl Exports for View {
             bytes,
             read_only: false,
         })
+    }
+
+    fn sectors(&self, zvol: &ZvolName) -> Result<Sectors> {
+        self.sectors_of(zvol)
+    }
+
+    fn can_have(&self, _sectors: Sectors) -> bool {
+        true
     }
 
     fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool> {

@@ -56,7 +56,11 @@ fn extent(view: &View, api: &mut Api, zvol: &ZvolName, plan: &Plan, terms: &Term
         name: &plan.export_name,
         disk: &disk,
         comment: &comment,
-        sectors: terms.like.map_or(Ok(Sectors::NEW), |like| view.sectors(like))?,
+        sectors: match (terms.sectors, terms.like) {
+            (Some(known), _) => known,
+            (None, Some(like)) => view.sectors_of(like)?,
+            (None, None) => Sectors::NEW,
+        },
         read_only: terms.read_only,
     };
     match create_extent(api, &new, terms.nonce) {

@@ -89,7 +89,7 @@ impl View {
     }
 
     /// Of the export of a zvol; where it has none, those of new volumes.
-    pub(super) fn sectors(&self, zvol: &ZvolName) -> Result<Sectors> {
+    pub(super) fn sectors_of(&self, zvol: &ZvolName) -> Result<Sectors> {
         match self.extents_of(zvol).first() {
             None => Ok(Sectors::NEW),
             Some(extent) => extent.sectors().ok_or_else(|| {

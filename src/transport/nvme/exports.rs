@@ -5,7 +5,7 @@ use super::{publish, site};
 use crate::api::Api;
 use crate::api::service::Service;
 use crate::error::{Error, Kind, Result};
-use crate::transport::{Exports, Identity, Plan, Published, Terms};
+use crate::transport::{Exports, Identity, Plan, Published, Sectors, Terms};
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
@@ -52,6 +52,15 @@ impl Exports for View {
             bytes,
             read_only: false,
         })
+    }
+
+    /// A namespace has those of the zvol's own device, and that counts in 512 bytes whatever its blocks are.
+    fn sectors(&self, _zvol: &ZvolName) -> Result<Sectors> {
+        Ok(Sectors::NEW)
+    }
+
+    fn can_have(&self, sectors: Sectors) -> bool {
+        sectors.logical() == Sectors::NEW.logical()
     }
 
     fn exported_elsewhere(&self, zvol: &ZvolName) -> Result<bool> {

@@ -1,0 +1,7 @@
+//! The admin tool.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pve_storage_truenas::tool::main()
+}

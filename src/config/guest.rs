@@ -1,0 +1,303 @@
+//! The configurations of guests in /etc/pve, as far as it matters who uses which disk and how.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use ring::digest;
+
+use crate::error::{Error, Kind, Result};
+use crate::sys::paths;
+use crate::volume::{Volname, ZvolName};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestKind {
+    Vm,
+    Container,
+}
+
+impl GuestKind {
+    const ALL: [Self; 2] = [Self::Vm, Self::Container];
+
+    /// As the folders of the configurations are called.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Vm => "qemu-server",
+            Self::Container => "lxc",
+        }
+    }
+
+    /// As the API's paths say.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Vm => "qemu",
+            Self::Container => "lxc",
+        }
+    }
+
+    /// The content type of its disks.
+    pub fn content(self) -> &'static str {
+        match self {
+            Self::Vm => "images",
+            Self::Container => "rootdir",
+        }
+    }
+
+    /// The program of an administrator.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Vm => "qm",
+            Self::Container => "pct",
+        }
+    }
+}
+
+/// Which part of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    Current,
+    Pending,
+    Snapshot(String),
+    /// What PVE keeps for itself.
+    Special,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub part: Part,
+    pub key: String,
+    pub value: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    pub number: u32,
+    pub kind: GuestKind,
+    pub node: String,
+    /// What PVE compares before it changes the configuration.
+    pub digest: String,
+    entries: Vec<Entry>,
+}
+
+/// A volume of a storage, however it is spelt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    pub storeid: String,
+    pub zvol: ZvolName,
+}
+
+impl Disk {
+    /// Whether the text, like `nas1:vol-vm-100-disk-0-lun3`, names it.
+    fn is_named_by(&self, text: &str) -> bool {
+        text.split_once(':').is_some_and(|(storeid, volname)| {
+            storeid == self.storeid && Volname::parse(volname).is_ok_and(|volume| volume.zvol == self.zvol)
+        })
+    }
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.storeid, self.zvol)
+    }
+}
+
+impl Entry {
+    /// The text in the value that names the disk.
+    pub fn names<'a>(&'a self, disk: &Disk) -> Option<&'a str> {
+        let items = self.value.split([',', ';', ' ']);
+        let bare = |item: &'a str| item.split_once('=').map_or(item, |(_, value)| value);
+        items.map(bare).find(|item| disk.is_named_by(item))
+    }
+}
+
+impl Guest {
+    /// Of every node of the cluster.
+    pub fn all() -> Result<Vec<Self>> {
+        let mut guests = Vec::new();
+        let nodes = paths::cluster_nodes();
+        for node in names_in(&nodes)? {
+            for kind in GuestKind::ALL {
+                let folder = nodes.join(&node).join(kind.folder());
+                if !folder.is_dir() {
+                    continue;
+                }
+                for file in names_in(&folder)? {
+                    let number = file.strip_suffix(".conf").and_then(|stem| stem.parse().ok());
+                    if let Some(number) = number {
+                        guests.extend(Self::read(kind, &node, number)?);
+                    }
+                }
+            }
+        }
+        Ok(guests)
+    }
+
+    /// As it is now; `None` where it has gone, to another node perhaps.
+    pub fn again(&self) -> Result<Option<Self>> {
+        Self::read(self.kind, &self.node, self.number)
+    }
+
+    fn read(kind: GuestKind, node: &str, number: u32) -> Result<Option<Self>> {
+        let folder = paths::cluster_nodes().join(node).join(kind.folder());
+        let path = folder.join(format!("{number}.conf"));
+        match fs::read(&path) {
+            Ok(content) => Ok(Some(Self::parse(kind, node, number, &content))),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(unreadable(&path, &cause)),
+        }
+    }
+
+    fn parse(kind: GuestKind, node: &str, number: u32, content: &[u8]) -> Self {
+        let mut part = Part::Current;
+        let mut entries = Vec::new();
+        for line in String::from_utf8_lossy(content).lines() {
+            if let Some(name) = line
+                .trim_end()
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+            {
+                part = section(name);
+            } else if let Some((key, value)) = line.split_once(':').filter(|_| !line.starts_with('#')) {
+                entries.push(Entry {
+                    part: part.clone(),
+                    key: key.trim().to_owned(),
+                    value: value.trim().to_owned(),
+                });
+            }
+        }
+        let sha1 = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, content);
+        Self {
+            number,
+            kind,
+            node: node.to_owned(),
+            digest: sha1.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+            entries,
+        }
+    }
+
+    /// Where a disk stands, in every part.
+    pub fn uses(&self, disk: &Disk) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.names(disk).is_some())
+    }
+
+    fn of_part(&self, part: &Part) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.part == *part)
+    }
+
+    /// What a key has now.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        let mut current = self.of_part(&Part::Current);
+        current
+            .find(|entry| entry.key == key)
+            .map(|entry| entry.value.as_str())
+    }
+
+    pub fn is_set(&self, key: &str) -> bool {
+        matches!(self.value(key), Some("1" | "yes" | "on" | "true"))
+    }
+
+    /// The keys that wait for the guest's next start.
+    pub fn pending(&self) -> Vec<&str> {
+        self.of_part(&Part::Pending)
+            .map(|entry| entry.key.as_str())
+            .collect()
+    }
+
+    pub fn snapshots(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self
+            .entries
+            .iter()
+            .filter_map(|entry| match &entry.part {
+                Part::Snapshot(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        names.dedup();
+        names
+    }
+
+    /// As people and programs call it: `VM 100`.
+    pub fn label(&self) -> String {
+        match self.kind {
+            GuestKind::Vm => format!("VM {}", self.number),
+            GuestKind::Container => format!("CT {}", self.number),
+        }
+    }
+}
+
+/// This node, as the cluster calls it.
+pub fn this_node() -> Result<String> {
+    let link = paths::cluster_local();
+    let target = fs::read_link(&link).map_err(|cause| unreadable(&link, &cause))?;
+    let name = target.file_name().and_then(|name| name.to_str());
+    name.map(str::to_owned)
+        .ok_or_else(|| Error::new(Kind::Host, format!("{} leads nowhere", link.display())))
+}
+
+fn section(name: &str) -> Part {
+    match name {
+        "PENDING" | "pve:pending" => Part::Pending,
+        other if other.contains(':') => Part::Special,
+        other => Part::Snapshot(other.to_owned()),
+    }
+}
+
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).map_err(|cause| unreadable(folder, &cause))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn unreadable(path: &Path, cause: &std::io::Error) -> Error {
+    Error::new(Kind::Host, format!("{} cannot be read: {cause}", path.display()))
+        .advice("run the command on a Proxmox VE node, as root")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "#notes: nas1:vm-100-disk-0\nscsi0: nas1:vol-vm-100-disk-0-lun3,cache=none,size=32G\n\
+        unused0: nas1:vm-100-disk-1\nvirtio1: file=nas1:vm-100-disk-2,size=1G\ntemplate: 1\n\n[PENDING]\n\
+        delete: scsi0\n\n[before]\nscsi0: nas1:vol-vm-100-disk-0-lun3\nparent: x\n\n[special:cloudinit]\nname: a\n";
+
+    fn disk(zvol: &str) -> Disk {
+        Disk {
+            storeid: "nas1".into(),
+            zvol: ZvolName::parse(zvol).unwrap(),
+        }
+    }
+
+    fn keys(guest: &Guest, zvol: &str) -> Vec<String> {
+        let disk = disk(zvol);
+        let used = guest.uses(&disk);
+        used.map(|entry| format!("{:?} {}", entry.part, entry.key))
+            .collect()
+    }
+
+    #[test]
+    fn a_disk_is_found_however_it_is_spelt_and_wherever_it_stands() {
+        let guest = Guest::parse(GuestKind::Vm, "pve1", 100, TEXT.as_bytes());
+        assert_eq!(
+            keys(&guest, "vm-100-disk-0"),
+            ["Current scsi0", "Snapshot(\"before\") scsi0"]
+        );
+        assert_eq!(keys(&guest, "vm-100-disk-1"), ["Current unused0"]);
+        assert_eq!(keys(&guest, "vm-100-disk-2"), ["Current virtio1"]);
+        assert_eq!(keys(&guest, "vm-100-disk-3"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_parts_are_told_apart() {
+        let guest = Guest::parse(GuestKind::Vm, "pve1", 100, TEXT.as_bytes());
+        assert_eq!(guest.snapshots(), ["before"]);
+        assert_eq!(guest.pending(), ["delete"]);
+        assert!(guest.is_set("template") && !guest.is_set("protection"));
+        assert_eq!(guest.value("name"), None);
+        assert_eq!(guest.digest.len(), 40);
+    }
+}

@@ -1,0 +1,123 @@
+//! The sections of storage.cfg, for programs that PVE does not hand its decoded ones.
+
+use std::fs;
+
+use super::{Config, Raw};
+use crate::error::{Error, Kind, Result};
+use crate::sys::paths;
+
+const TYPE: &str = "truenasplugin";
+
+/// A storage of our type, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    pub storeid: String,
+    raw: Raw,
+}
+
+impl Section {
+    /// The storage of that name.
+    pub fn named(storeid: &str) -> Result<Self> {
+        let path = paths::storage_cfg();
+        let text = fs::read_to_string(&path).map_err(|cause| {
+            Error::new(Kind::Host, format!("{} cannot be read: {cause}", path.display()))
+                .advice("run the command on a Proxmox VE node, as root")
+        })?;
+        match parse(&text)
+            .into_iter()
+            .find(|(_, section)| section.storeid == storeid)
+        {
+            Some((kind, section)) if kind == TYPE => Ok(section),
+            Some((kind, _)) => Err(Error::invalid(format!("storage '{storeid}' is of type '{kind}'"))
+                .advice(format!("give a storage of type {TYPE}; see: pvesm status"))),
+            None => Err(
+                Error::new(Kind::NotFound, format!("storage.cfg has no storage '{storeid}'"))
+                    .advice("see: pvesm status"),
+            ),
+        }
+    }
+
+    pub fn config(&self) -> Result<Config> {
+        Config::parse(&self.storeid, &self.raw)
+    }
+
+    pub fn is_disabled(&self) -> bool {
+        matches!(self.value("disable"), Some("1" | "yes" | "on" | "true"))
+    }
+
+    /// Whether the storage is for this content. What PVE takes a section for that does not say.
+    pub fn holds(&self, content: &str) -> bool {
+        self.value("content")
+            .unwrap_or("images,rootdir")
+            .split(',')
+            .any(|kind| kind.trim() == content)
+    }
+
+    /// Whether the storage is there on this node.
+    pub fn is_on(&self, node: &str) -> bool {
+        self.value("nodes")
+            .is_none_or(|nodes| nodes.split(',').any(|name| name.trim() == node))
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        self.raw.get(key).map(String::as_str)
+    }
+}
+
+/// Every section with its type. A key without a value is a flag.
+fn parse(text: &str) -> Vec<(String, Section)> {
+    let mut sections: Vec<(String, Section)> = Vec::new();
+    let mut inside = false;
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        if line.trim().is_empty() {
+            inside = false;
+        } else if line.starts_with(char::is_whitespace) {
+            let (key, value) = line
+                .trim()
+                .split_once(char::is_whitespace)
+                .unwrap_or((line.trim(), "1"));
+            if let Some((_, section)) = sections.last_mut().filter(|_| inside) {
+                section.raw.insert(key.to_owned(), value.trim().to_owned());
+            }
+        } else {
+            let header = line
+                .split_once(':')
+                .filter(|(kind, _)| !kind.contains(char::is_whitespace));
+            inside = header.is_some();
+            sections.extend(header.map(|(kind, storeid)| {
+                let section = Section {
+                    storeid: storeid.trim().to_owned(),
+                    raw: Raw::new(),
+                };
+                (kind.to_owned(), section)
+            }));
+        }
+    }
+    sections
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "dir: local\n\tpath /var/lib/vz\n\tcontent iso\n\n# of the lab\ntruenasplugin: nas1\n\
+        \tapi_host 192.0.2.1\n\t# not now\n\tdisable\n\tcontent images\n\tnodes pve1, pve2\n\ntruenasplugin: nas2\n\
+        \tdataset  tank/a b\n\n\tstray 1\n";
+
+    #[test]
+    fn sections_are_read_as_pve_writes_them() {
+        let sections = parse(TEXT);
+        let kinds: Vec<(&str, &str)> = sections
+            .iter()
+            .map(|(kind, section)| (kind.as_str(), section.storeid.as_str()))
+            .collect();
+        assert_eq!(kinds, [("dir", "local"), (TYPE, "nas1"), (TYPE, "nas2")]);
+        let (one, two) = (&sections[1].1, &sections[2].1);
+        assert_eq!(one.value("api_host"), Some("192.0.2.1"));
+        assert!(one.is_disabled() && !two.is_disabled());
+        assert!(one.holds("images") && !one.holds("rootdir") && two.holds("rootdir"));
+        assert!(one.is_on("pve2") && !one.is_on("pve3") && two.is_on("pve3"));
+        assert_eq!(two.value("dataset"), Some("tank/a b"));
+        assert_eq!(two.value("stray"), None);
+    }
+}

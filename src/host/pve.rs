@@ -1,0 +1,53 @@
+//! What a guest is doing, and changes of its configuration, through PVE's own tools.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::command::{self, Program};
+use crate::config::guest::Guest;
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+
+const ASK: Duration = Duration::from_secs(30);
+/// PVE activates a disk that it is given, which may take a minute.
+const CHANGE: Duration = Duration::from_secs(120);
+
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+}
+
+fn path(guest: &Guest) -> String {
+    format!("/nodes/{}/{}/{}", guest.node, guest.kind.word(), guest.number)
+}
+
+/// `stopped`, or what else it is.
+pub fn status(guest: &Guest) -> Result<String> {
+    let path = format!("{}/status/current", path(guest));
+    let arguments = ["get", &path, "--output-format", "json"];
+    let said = command::answer(Program::Pvesh, &arguments, Deadline::within(ASK))?;
+    let status: Status = serde_json::from_str(said.trim()).map_err(|cause| {
+        Error::new(
+            Kind::Host,
+            format!("pvesh does not tell the state of {path}: {cause}"),
+        )
+    })?;
+    Ok(status.status)
+}
+
+/// Changes one key, if the configuration still is what was read.
+pub fn set(guest: &Guest, key: &str, value: &str) -> Result<()> {
+    change(guest, key, value)
+}
+
+/// Takes back what waits for the guest's next start.
+pub fn revert(guest: &Guest, key: &str) -> Result<()> {
+    change(guest, "revert", key)
+}
+
+fn change(guest: &Guest, option: &str, value: &str) -> Result<()> {
+    let (path, option) = (format!("{}/config", path(guest)), format!("--{option}"));
+    let arguments = ["set", &path, &option, value, "--digest", &guest.digest];
+    command::succeed(Program::Pvesh, &arguments, Deadline::within(CHANGE)).map(|_| ())
+}

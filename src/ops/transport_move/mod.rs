@@ -1,0 +1,113 @@
+//! transport_move: a disk goes to another storage of the same pool, and so to another transport, without being copied.
+//! Its guest is off; what changes is the name of the zvol, its export and one line of the guest's configuration.
+
+mod guest;
+mod steps;
+mod survey;
+mod trace;
+
+use super::alloc::together;
+use crate::config::guest::{Disk, Guest};
+use crate::error::{Error, Result};
+use guest::Place;
+use steps::Job;
+use survey::{Found, Survey};
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing was changed, and nothing is in the way.
+    Planned,
+    Moved,
+    /// An earlier call has done all.
+    NothingToDo,
+}
+
+/// Before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    pub from: String,
+    pub to: String,
+}
+
+/// One line of a guest's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub guest: Guest,
+    pub key: String,
+    pub value: Ends,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub state: State,
+    pub volume: Ends,
+    /// The server gives a part of the new volume id when the export is made.
+    pub volume_is_known: bool,
+    pub zvol: Ends,
+    /// What exports it.
+    pub site: Ends,
+    pub change: Change,
+    pub remarks: Vec<String>,
+    /// What was left undone although the disk was moved.
+    pub warnings: Vec<String>,
+}
+
+/// Checks everything; with `apply` it is done too. `volid` is `storeid:volname`.
+pub fn transport_move(volid: &str, to: &str, apply: bool) -> Result<Report> {
+    let moved = Survey::make(volid, to).and_then(|survey| decide(survey, apply));
+    moved.map_err(|error| error.doing(format!("move {volid} to storage '{to}'")))
+}
+
+fn decide(survey: Survey, apply: bool) -> Result<Report> {
+    let guests = Guest::all()?;
+    match survey.find()? {
+        Found::Gone => already(&survey, &guests),
+        Found::Here(row) => {
+            let place = Place::of(&guests, &survey.old_disk())?.ok_or_else(|| nobody(&survey.old_disk()))?;
+            go(Job::first(survey, place, row)?, apply)
+        }
+        Found::Away(to, row) => match Place::of(&guests, &survey.new_disk(&to))? {
+            Some(place) => go(Job::switched(survey, place, to, row), apply),
+            None => {
+                let place =
+                    Place::of(&guests, &survey.old_disk())?.ok_or_else(|| nobody(&survey.old_disk()))?;
+                go(Job::cut_off(survey, place, to, row)?, apply)
+            }
+        },
+    }
+}
+
+fn go(job: Job, apply: bool) -> Result<Report> {
+    job.problems()
+        .and_then(together)
+        .map_err(|error| job.half_way(error))?;
+    match apply {
+        true => job.run(),
+        false => Ok(job.planned()),
+    }
+}
+
+/// The zvol is not where the volume id says: done, if the guest uses it from the other storage.
+fn already(survey: &Survey, guests: &[Guest]) -> Result<Report> {
+    let there = survey.new_disk(&survey.from);
+    let row = survey.target.look.child(&survey.from).filter(|row| row.is_volume);
+    match (row, Place::of(guests, &there)?) {
+        (Some(_), Some(place)) => {
+            let mut report = survey.report(&place, &survey.from);
+            report.state = State::NothingToDo;
+            report.volume_is_known = true;
+            report.volume.to.clone_from(&place.spelt);
+            report.change.value.to.clone_from(&place.value);
+            Ok(report)
+        }
+        _ => Err(super::image::no_zvol(
+            &survey.from.full(&survey.source.config.dataset),
+        )),
+    }
+}
+
+fn nobody(disk: &Disk) -> Error {
+    Error::invalid(format!("no guest uses '{disk}'"))
+        .advice("only disks of guests are moved; `qm disk rescan` or `pct rescan` gives a lost disk back to its guest")
+}

@@ -1,0 +1,92 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Looks after TrueNAS storages of a Proxmox VE node
+///
+/// Works on the storages of type truenasplugin in /etc/pve/storage.cfg. Nothing is changed without --apply: until then a verb
+/// checks everything and says what it would do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pvetruenas",
+    version,
+    disable_help_subcommand = true,
+    after_help = EXIT,
+    override_usage = "pvetruenas VERB [ARGUMENT…]"
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+const EXIT: &str = "Exit status: 0 healthy or done, 1 with a warning, 2 critical, refused or failed, 3 unknown or wrong usage.";
+
+#[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+pub enum Verb {
+    /// Move a disk to another storage of the same pool, without copying it
+    ///
+    /// Renames the zvol into the dataset of the other storage, exports it there, and changes the one line of the guest's
+    /// configuration through Proxmox VE's own tools. The other storage may be of another transport: iSCSI, NVMe/TCP. The
+    /// content, notes, protection and snapshots of the TrueNAS go along.
+    ///
+    /// The guest must be off, and the command runs on the guest's node. Refused are guests with snapshots or pending changes,
+    /// templates, linked clones and what has clones, cloud-init drives, another TrueNAS or pool, and a change of sector size.
+    ///
+    /// What fails is taken back. After a crash the same command finishes the move.
+    #[command(after_long_help = TRANSPORT_MOVE_JSON)]
+    TransportMove(TransportMove),
+}
+
+const TRANSPORT_MOVE_JSON: &str = "\
+With --json: \"verb\", \"state\" (planned, moved, nothing-to-do or failed), \"warnings\" (a list); \"volume\", \"zvol\", \
+\"export\" (each with \"from\" and \"to\"; \"volume\".\"to\" is null while the server has not chosen it); \"guest\" (\"id\", \
+\"type\", \"node\", \"key\", \"from\", \"to\": the value of the key); \"remarks\" (a list). When it failed: \"error\", \
+\"advice\", \"left_behind\" (a list).";
+
+#[derive(Debug, Args)]
+pub struct TransportMove {
+    /// The disk, as the guest's configuration names it
+    #[arg(value_name = "VOLID", value_parser = volid)]
+    pub volid: String,
+    /// The storage to move it to
+    #[arg(long, value_name = "STOREID", value_parser = storeid)]
+    pub to: String,
+    /// Do it
+    #[arg(long)]
+    pub apply: bool,
+}
+
+impl Verb {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TransportMove(_) => "transport-move",
+        }
+    }
+
+    pub fn applies(&self) -> bool {
+        match self {
+            Self::TransportMove(order) => order.apply,
+        }
+    }
+}
+
+fn volid(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some((storage, name)) if !name.is_empty() => storeid(storage).map(|_| text.to_owned()),
+        _ => Err("a volume id is STOREID:VOLUME; see: pvesm list STOREID".into()),
+    }
+}
+
+fn storeid(text: &str) -> Result<String, String> {
+    let letters = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    match letters && text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        true => Ok(text.to_owned()),
+        false => Err("that is not the name of a storage; see: pvesm status".into()),
+    }
+}

@@ -1,0 +1,109 @@
+//! `pvetruenas`, the tool for administrators: one table of verbs, from which the manual and the completion are made too.
+
+mod arguments;
+mod transport_move;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use serde_json::{Value, json};
+
+pub use arguments::Arguments;
+use arguments::Verb;
+
+use crate::error::{Error, Kind, Result};
+use crate::logging;
+use crate::sys::process;
+
+/// How a verb ended, as monitoring systems count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Done = 0,
+    Warning = 1,
+    Failed = 2,
+    Usage = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What a verb has to say.
+struct Said {
+    text: String,
+    json: Value,
+    warnings: Vec<String>,
+}
+
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refused) => return refuse(&refused),
+    };
+    let said = run(&arguments.verb);
+    let name = arguments.verb.name();
+    match said {
+        Ok(said) => done(name, said, arguments.json),
+        Err(error) => failed(name, &error, arguments.json),
+    }
+    .into()
+}
+
+fn run(verb: &Verb) -> Result<Said> {
+    if verb.applies() && !process::is_root() {
+        return Err(Error::new(Kind::Invalid, "--apply needs root").advice("run it as root"));
+    }
+    match verb {
+        Verb::TransportMove(order) => transport_move::run(order),
+    }
+}
+
+fn refuse(refused: &clap::Error) -> ExitCode {
+    let asked_for = matches!(refused.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    // Where nobody listens any more, nothing can be said.
+    let _nobody_listens = refused.print();
+    if asked_for { Exit::Done } else { Exit::Usage }.into()
+}
+
+fn done(verb: &str, said: Said, as_json: bool) -> Exit {
+    let mut warnings = logging::drain_warnings();
+    warnings.extend(said.warnings);
+    for warning in &warnings {
+        eprintln!("pvetruenas: warning: {warning}");
+    }
+    if as_json {
+        let mut object = json!({"verb": verb, "warnings": warnings});
+        if let (Some(object), Value::Object(more)) = (object.as_object_mut(), said.json) {
+            object.extend(more);
+        }
+        println!("{object}");
+    } else {
+        print!("{}", said.text);
+    }
+    if warnings.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Warning
+    }
+}
+
+fn failed(verb: &str, error: &Error, as_json: bool) -> Exit {
+    for warning in logging::drain_warnings() {
+        eprintln!("pvetruenas: warning: {warning}");
+    }
+    eprintln!("pvetruenas: {error}");
+    if as_json {
+        let object = json!({
+            "verb": verb,
+            "state": "failed",
+            "error": error.cause,
+            "advice": error.advice,
+            "left_behind": error.leftovers,
+        });
+        println!("{object}");
+    }
+    Exit::Failed
+}

@@ -1,0 +1,19 @@
+//! The admin tool as it is installed, against the simulator, with a folder as /etc/pve and stand-ins for PVE's tools.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first surprise"
+)]
+
+mod faults;
+mod guests;
+mod killed;
+mod moves;
+mod refusals;
+mod seen;
+#[path = "../nas/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of the verbs")]
+mod support;
+mod usage;
+mod world;
