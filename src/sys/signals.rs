@@ -79,6 +79,11 @@ impl Blocked {
         }
     }
 
+    /// They wait until the process has ended by itself.
+    pub fn for_good(self) {
+        std::mem::forget(self);
+    }
+
     pub(super) fn previous(&self) -> &libc::sigset_t {
         &self.previous
     }

@@ -3,6 +3,7 @@
 mod arguments;
 mod transport_move;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -63,7 +64,6 @@ fn run(verb: &Verb) -> Result<Said> {
 
 fn refuse(refused: &clap::Error) -> ExitCode {
     let asked_for = matches!(refused.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    // Where nobody listens any more, nothing can be said.
     let _nobody_listens = refused.print();
     if asked_for { Exit::Done } else { Exit::Usage }.into()
 }
@@ -79,9 +79,9 @@ fn done(verb: &str, said: Said, as_json: bool) -> Exit {
         if let (Some(object), Value::Object(more)) = (object.as_object_mut(), said.json) {
             object.extend(more);
         }
-        println!("{object}");
+        say(&format!("{object}\n"));
     } else {
-        print!("{}", said.text);
+        say(&said.text);
     }
     if warnings.is_empty() {
         Exit::Done
@@ -103,7 +103,12 @@ fn failed(verb: &str, error: &Error, as_json: bool) -> Exit {
             "advice": error.advice,
             "left_behind": error.leftovers,
         });
-        println!("{object}");
+        say(&format!("{object}\n"));
     }
     Exit::Failed
+}
+
+fn say(text: &str) {
+    let mut stdout = io::stdout();
+    let _nobody_listens = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

@@ -106,3 +106,12 @@ fn an_unused_entry_that_stays_is_a_warning_and_the_next_run_removes_it() {
         seen(&world)
     );
 }
+
+#[test]
+fn a_signal_waits_until_all_is_done() {
+    let (world, volid, _) = moving();
+    world.trouble("set", "terminate");
+    let ran = world.apply(&volid);
+    ran.must_be_done();
+    assert!(ran.stdout.ends_with("Done.\n"), "{}", ran.stdout);
+}

@@ -6,6 +6,7 @@
     reason = "a test ends at the first surprise"
 )]
 
+mod devices;
 mod faults;
 mod guests;
 mod killed;

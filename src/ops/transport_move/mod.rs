@@ -9,6 +9,7 @@ mod trace;
 use super::alloc::together;
 use crate::config::guest::{Disk, Guest};
 use crate::error::{Error, Result};
+use crate::logging::{self, Level};
 use guest::Place;
 use steps::Job;
 use survey::{Found, Survey};
@@ -82,10 +83,16 @@ fn go(job: Job, apply: bool) -> Result<Report> {
     job.problems()
         .and_then(together)
         .map_err(|error| job.half_way(error))?;
-    match apply {
-        true => job.run(),
-        false => Ok(job.planned()),
+    if !apply {
+        return Ok(job.planned());
     }
+    let report = job.run()?;
+    let (volume, guest) = (&report.volume, report.change.guest.label());
+    logging::log(
+        Level::Info,
+        &format!("{guest}: {} is {} now", volume.from, volume.to),
+    );
+    Ok(report)
 }
 
 /// The zvol is not where the volume id says: done, if the guest uses it from the other storage.

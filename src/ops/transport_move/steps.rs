@@ -180,9 +180,9 @@ impl Job {
         report
     }
 
-    /// A signal waits until all is done or taken back.
+    /// No signal ends the process before all is done or taken back, and said.
     pub fn run(mut self) -> Result<Report> {
-        let _whole = Blocked::all();
+        Blocked::all().for_good();
         let mut report = self.planned();
         if self.stage != Stage::Switched {
             let volid = self.act()?;

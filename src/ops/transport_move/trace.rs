@@ -5,6 +5,7 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::error::Result;
 use crate::ops::attribute;
+use crate::ops::image::existing;
 use crate::transport::Sectors;
 use crate::volume::ZvolName;
 use crate::volume::mark::{self, Properties};
@@ -33,7 +34,11 @@ impl Trace {
     }
 }
 
+/// Where there is none, the server is not asked to remove it.
 pub fn remove(config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<()> {
+    if !existing(config, zvol, api)?.user_properties.contains_key(&key()) {
+        return Ok(());
+    }
     attribute::write(config, zvol, &key(), None, api)
 }
 
