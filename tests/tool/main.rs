@@ -7,6 +7,7 @@
 )]
 
 mod devices;
+mod documents;
 mod faults;
 mod guests;
 mod killed;
