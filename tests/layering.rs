@@ -113,6 +113,20 @@ fn every_module_has_its_place() {
     }
 }
 
+/// Devices are the transports' business.
+#[test]
+fn of_the_node_the_verbs_use_only_pve_s_own_tools() {
+    let mut seen = 0;
+    for source in read_all().iter().filter(|source| source.module == "ops") {
+        for (at, _) in source.code.match_indices("crate::host") {
+            let rest = &source.code[at..];
+            assert!(rest.starts_with("crate::host::pve"), "{}", source.path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+}
+
 /// Words that only some modules may say.
 #[test]
 fn duties_stay_where_they_belong() {
