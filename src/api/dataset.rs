@@ -221,6 +221,13 @@ pub fn remove_property(name: &str, key: &str) -> Request<Made> {
     Request::reading(Call::mutation("pool.dataset.update", params), made)
 }
 
+/// Takes one away and sets another, in one step.
+pub fn exchange_property(name: &str, old_key: &str, key: &str, value: &str) -> Request<Made> {
+    let update = json!([{"key": old_key, "remove": true}, {"key": key, "value": value}]);
+    let params = json!([name, {"user_properties_update": update}]);
+    Request::reading(Call::mutation("pool.dataset.update", params), made)
+}
+
 /// Extents and namespaces that point to it do not follow.
 pub fn rename(name: &str, new_name: &str) -> Request<Value> {
     Request::of(Call::mutation(

@@ -132,9 +132,17 @@ impl Guest {
         Ok(guests)
     }
 
-    /// As it is now; `None` where it has gone, to another node perhaps.
+    /// As it is now, on another node perhaps; `None` where it has gone.
     pub fn again(&self) -> Result<Option<Self>> {
-        Self::read(self.kind, &self.node, self.number)
+        if let Some(here) = Self::read(self.kind, &self.node, self.number)? {
+            return Ok(Some(here));
+        }
+        for node in names_in(&paths::cluster_nodes())? {
+            if let Some(there) = Self::read(self.kind, &node, self.number)? {
+                return Ok(Some(there));
+            }
+        }
+        Ok(None)
     }
 
     fn read(kind: GuestKind, node: &str, number: u32) -> Result<Option<Self>> {

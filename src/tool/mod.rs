@@ -64,8 +64,16 @@ fn run(verb: &Verb) -> Result<Said> {
 
 fn refuse(refused: &clap::Error) -> ExitCode {
     let asked_for = matches!(refused.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let _nobody_listens = refused.print();
-    if asked_for { Exit::Done } else { Exit::Usage }.into()
+    if asked_for {
+        say(&refused.to_string());
+        return Exit::Done.into();
+    }
+    let text = refused.to_string();
+    match text.strip_prefix("error: ") {
+        Some(text) => eprint!("pvetruenas: {text}"),
+        None => eprint!("{text}"),
+    }
+    Exit::Usage.into()
 }
 
 fn done(verb: &str, said: Said, as_json: bool) -> Exit {

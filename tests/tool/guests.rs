@@ -115,3 +115,17 @@ fn a_signal_waits_until_all_is_done() {
     ran.must_be_done();
     assert!(ran.stdout.ends_with("Done.\n"), "{}", ran.stdout);
 }
+
+/// As high availability does with guests that are off, too.
+#[test]
+fn a_guest_that_goes_to_another_node_meanwhile_has_its_disk() {
+    let (world, volid, _) = moving();
+    world.trouble("set", "away");
+    world.apply(&volid).must_be_done();
+    let file = world.node.join("etc-pve/nodes/pve2/qemu-server/100.conf");
+    let config = std::fs::read_to_string(file).unwrap();
+    assert!(
+        config.contains("scsi0: to:") && !config.contains("unused"),
+        "{config}"
+    );
+}

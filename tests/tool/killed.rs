@@ -150,3 +150,18 @@ fn a_second_run_that_fails_takes_back_what_the_first_did() {
     assert!(!ran.stderr.contains("left behind"), "{}", ran.stderr);
     assert_eq!(seen(&world), before);
 }
+
+#[test]
+fn also_under_another_name_than_it_had() {
+    let world = World::new(By::Iscsi, By::Nvme);
+    let volid = world.vm_with_disk("scsi0");
+    world.alloc("to", "100");
+    world.trouble("set", "killed-before");
+    world.apply(&volid);
+    world.apply(&volid).must_be_done();
+    assert!(
+        world.vm_config().contains("scsi0: to:vol-vm-100-disk-1-ns"),
+        "{}",
+        world.vm_config()
+    );
+}

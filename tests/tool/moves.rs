@@ -179,6 +179,13 @@ fn a_name_that_is_taken_there_is_not_used_again() {
     let volid = world.vm_with_disk("scsi0");
     world.alloc("to", "100");
     world.apply(&volid).must_be_done();
+    let again = world.apply(&volid);
+    again.must_be_done();
+    assert!(
+        again.stdout.contains("/vm-100-disk-1\n") && again.stdout.contains("Nothing to do"),
+        "{}",
+        again.stdout
+    );
     assert!(
         world.vm_config().contains("scsi0: to:vol-vm-100-disk-1-ns"),
         "{}",
@@ -325,6 +332,21 @@ fn a_second_run_says_that_it_is_done() {
         );
     }
     assert_eq!(seen(&world), after);
+}
+
+#[test]
+fn a_disk_of_the_same_name_that_never_was_elsewhere_is_not_mistaken_for_it() {
+    let world = World::new(By::Iscsi, By::Nvme);
+    let there = world.alloc("to", "100");
+    world.vm(&format!("scsi0: {there}\n"));
+    let ran = world.plan("from:vm-100-disk-0");
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr
+            .contains("the TrueNAS has no zvol 'tank/proxmox/vm-100-disk-0'"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

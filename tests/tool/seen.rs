@@ -46,7 +46,7 @@ fn zvols(tables: &Tables) -> Seen {
     {
         let ours = dataset.user.iter().filter_map(|(key, value)| {
             let key = key.strip_prefix("pve-storage-truenas:")?;
-            (!matches!(key, "nonce" | "cluster" | "version"))
+            (!matches!(key, "nonce" | "cluster" | "version" | "moved-from"))
                 .then(|| format!("{key}={}", without_number(value)))
         });
         let ours: Vec<String> = ours.collect();

@@ -95,23 +95,16 @@ fn go(job: Job, apply: bool) -> Result<Report> {
     Ok(report)
 }
 
-/// The zvol is not where the volume id says: done, if the guest uses it from the other storage.
+/// The zvol is not where the volume id says: done, if it came from there and a guest uses it.
 fn already(survey: &Survey, guests: &[Guest]) -> Result<Report> {
-    let there = survey.new_disk(&survey.from);
-    let row = survey.target.look.child(&survey.from).filter(|row| row.is_volume);
-    match (row, Place::of(guests, &there)?) {
-        (Some(_), Some(place)) => {
-            let mut report = survey.report(&place, &survey.from);
-            report.state = State::NothingToDo;
-            report.volume_is_known = true;
-            report.volume.to.clone_from(&place.spelt);
-            report.change.value.to.clone_from(&place.value);
-            Ok(report)
+    let old = survey.old_disk();
+    let children = survey.target.look.children.iter();
+    for (name, _) in children.filter(|(_, row)| trace::came_from(&row.user_properties, &old)) {
+        if let Some(place) = Place::of(guests, &survey.new_disk(name))? {
+            return Ok(survey.report_of_what_is(&place, name, State::NothingToDo));
         }
-        _ => Err(super::image::no_zvol(
-            &survey.from.full(&survey.source.config.dataset),
-        )),
     }
+    Err(super::image::no_zvol(&survey.source.full(&survey.from)))
 }
 
 fn nobody(disk: &Disk) -> Error {

@@ -153,15 +153,12 @@ impl Job {
     }
 
     pub fn planned(&self) -> Report {
-        let mut report = self.survey.report(&self.place, &self.to);
-        if self.stage == Stage::Switched {
-            report.volume = super::Ends {
-                from: self.survey.old_disk().to_string(),
-                to: self.place.spelt.clone(),
-            };
-            report.volume_is_known = true;
-            report.change.value.to.clone_from(&self.place.value);
-        }
+        let mut report = match self.stage {
+            Stage::Switched => self
+                .survey
+                .report_of_what_is(&self.place, &self.to, State::Planned),
+            _ => self.survey.report(&self.place, &self.to),
+        };
         if self.stage != Stage::Fresh {
             report
                 .remarks
@@ -202,8 +199,9 @@ impl Job {
         let forgotten = self
             .place
             .forget_unused(&self.survey.old_disk(), &self.place.spelt);
+        let old = self.survey.old_disk();
         let target = &mut self.survey.target;
-        let traced = forgotten.and_then(|()| trace::remove(&target.config, &self.to, &mut target.api));
+        let traced = forgotten.and_then(|()| trace::done(&target.config, &self.to, &old, &mut target.api));
         let again = |error: Error| format!("{error}\n  or: run the command again");
         traced.err().map(again).into_iter().collect()
     }

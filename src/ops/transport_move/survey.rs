@@ -149,6 +149,20 @@ impl Survey {
         Err(Error::new(Kind::InUse, cause).advice("give its volume id on the storage that uses that target"))
     }
 
+    /// The guest uses it from the target storage already.
+    pub fn report_of_what_is(&self, place: &Place, to: &ZvolName, state: State) -> Report {
+        let mut report = self.report(place, to);
+        report.state = state;
+        report.volume = Ends {
+            from: self.old_disk().to_string(),
+            to: place.spelt.clone(),
+        };
+        report.volume_is_known = true;
+        report.change.value.from = place.with(&report.volume.from);
+        report.change.value.to.clone_from(&place.value);
+        report
+    }
+
     pub fn report(&self, place: &Place, to: &ZvolName) -> Report {
         let plain = self.target.config.names == VolumeNames::Plain;
         let own = if plain {

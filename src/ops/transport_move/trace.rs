@@ -1,9 +1,11 @@
 //! What a move leaves on the zvol while it is under way: where it comes from and which sectors its guest knows. Whoever runs
 //! the command again after a call that died finds the zvol by it.
 
-use crate::api::Api;
+use crate::api::dataset::{self, Made};
+use crate::api::{Api, done_or_found};
 use crate::config::Config;
-use crate::error::Result;
+use crate::config::guest::Disk;
+use crate::error::{Error, Kind, Result};
 use crate::ops::attribute;
 use crate::ops::image::existing;
 use crate::transport::Sectors;
@@ -40,6 +42,41 @@ pub fn remove(config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<()> {
         return Ok(());
     }
     attribute::write(config, zvol, &key(), None, api)
+}
+
+/// The disk is where it was to go. What is left says where it came from, so that a call that comes too late learns of it.
+pub fn done(config: &Config, zvol: &ZvolName, from: &Disk, api: &mut Api) -> Result<()> {
+    let full = zvol.full(&config.dataset);
+    let (old, new, value) = (key(), done_key(), from.to_string());
+    let is_done = |properties: &Properties| {
+        !properties.contains_key(&old) && properties.get(&new).is_some_and(|kept| *kept == value)
+    };
+    let request = dataset::exchange_property(&full, &old, &new, &value);
+    let made = done_or_found(api, request, |api| {
+        let row = existing(config, zvol, api)?;
+        Ok(is_done(&row.user_properties).then_some(Made {
+            volsize: row.volsize,
+            user_properties: row.user_properties,
+        }))
+    })?;
+    match is_done(&made.user_properties) {
+        true => Ok(()),
+        false => Err(Error::new(
+            Kind::Protocol,
+            format!("TrueNAS reported success, but '{old}' of '{full}' is still there"),
+        )),
+    }
+}
+
+/// Whether the disk came from there.
+pub fn came_from(properties: &Properties, disk: &Disk) -> bool {
+    properties
+        .get(&done_key())
+        .is_some_and(|from| *from == disk.to_string())
+}
+
+fn done_key() -> String {
+    format!("{}moved-from", mark::PREFIX)
 }
 
 fn key() -> String {
