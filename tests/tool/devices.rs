@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pve_storage_truenas::config::Config;
 use pve_storage_truenas::ops;
@@ -48,7 +49,9 @@ impl Drop for Devices {
 
 impl Devices {
     fn start() -> Self {
-        let exports = crate::support::node().join("exports.json");
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let exports = crate::support::node().join(format!("exports.{number}.json"));
         let world = World::start(By::Iscsi, By::Iscsi, &["--exports", exports.to_str().unwrap()]);
         let binary = Path::new(env!("CARGO_BIN_EXE_pvetruenas")).with_file_name("fake-node");
         assert!(

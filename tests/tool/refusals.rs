@@ -462,3 +462,20 @@ fn what_is_exported_by_another_target() {
         &["is exported by another target than this storage's"],
     );
 }
+
+#[test]
+fn which_of_the_two_storages_is_wrong_is_said() {
+    let (mut world, volid) = with_lines("");
+    world.set("to", "dataset", "tank/nowhere");
+    refused(
+        &world,
+        &volid,
+        &["storage 'to': dataset 'tank/nowhere' does not exist"],
+    );
+    world.set("to", "dataset", "/tank");
+    refused(
+        &world,
+        &volid,
+        &["storage 'to': dataset: '/tank' has a slash too many"],
+    );
+}

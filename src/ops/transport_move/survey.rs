@@ -29,13 +29,12 @@ impl Side {
     fn look(section: Section, config: Config) -> Result<Self> {
         let transport = transport::of(&config)?;
         let mut api = api(&config, Lane::Work, TRANSPORT_MOVE);
-        let look = Look::inspection(&config, transport.as_ref(), &mut api)
-            .map_err(|error| error.doing(format!("storage '{}'", config.storeid)))?;
+        let look = Look::inspection(&config, transport.as_ref(), &mut api);
         Ok(Self {
+            look: look.map_err(|error| of_storage(&config.storeid, error))?,
             section,
             config,
             transport,
-            look,
             api,
         })
     }
@@ -76,7 +75,12 @@ impl Survey {
         }
         may_ever_move(&volume)?;
         let (source, target) = (Section::named(storeid)?, Section::named(to)?);
-        let (from_config, to_config) = (source.config()?, target.config()?);
+        let config = |section: &Section| {
+            section
+                .config()
+                .map_err(|error| of_storage(&section.storeid, error))
+        };
+        let (from_config, to_config) = (config(&source)?, config(&target)?);
         same_pool(&from_config, &to_config)?;
         Ok(Self {
             source: Side::look(source, from_config)?,
@@ -197,6 +201,14 @@ impl Survey {
             remarks: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+}
+
+/// There are two of them: which one is it?
+fn of_storage(storeid: &str, error: Error) -> Error {
+    Error {
+        cause: format!("storage '{storeid}': {}", error.cause),
+        ..error
     }
 }
 
