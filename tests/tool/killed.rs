@@ -20,8 +20,9 @@ fn until_fired(world: &World, child: &mut Child) -> bool {
 }
 
 /// The server has done the call and keeps the answer to itself when the process dies.
-fn killed_after(plan: &Plan, spot: &Spot) -> Result<(), String> {
+fn killed_after(plan: &Plan, spot: &Spot, trouble: Option<&str>) -> Result<(), String> {
     let (world, volid) = plan.world(spot, "after", "hang");
+    trouble.into_iter().for_each(|word| world.trouble("set", word));
     let mut child = world
         .command(&["transport-move", &volid, "--to", "to", "--apply"])
         .spawn()
@@ -31,25 +32,24 @@ fn killed_after(plan: &Plan, spot: &Spot) -> Result<(), String> {
     world.nas.by_hand("iscsi.global.config", json!([]));
     child.kill().unwrap();
     child.wait().unwrap();
+    let _was_not_reached_by_every_run = std::fs::remove_file(world.node.join("trouble.set"));
     match in_time {
         true => plan.is_finished_by_another_run(&world, &volid),
         false => Err("the call never came".into()),
     }
 }
 
-fn survives_each_step(from: By, to: By) {
-    let plan = Plan::of(from, to);
+fn survives_each_step(plan: &Plan, trouble: Option<&str>) {
     let steps: Vec<&Spot> = plan
         .calls
         .iter()
         .filter(|spot| spot.changes_something())
         .collect();
-    let check = |spot: &&&Spot| {
-        killed_after(&plan, spot)
-            .err()
-            .map(|why| format!("killed after {spot:?}: {why}"))
+    let check = |spot: &Spot| {
+        let why = killed_after(plan, spot, trouble).err()?;
+        Some(format!("killed after {spot:?}: {why}"))
     };
-    let failed: Vec<String> = steps.iter().filter_map(|spot| check(&spot)).collect();
+    let failed: Vec<String> = steps.iter().filter_map(|spot| check(spot)).collect();
     println!("killed after {} steps", steps.len());
     assert!(steps.len() >= 6, "{steps:?}");
     assert!(failed.is_empty(), "{}", failed.join("\n"));
@@ -57,17 +57,27 @@ fn survives_each_step(from: By, to: By) {
 
 #[test]
 fn on_the_way_from_iscsi_to_nvme() {
-    survives_each_step(By::Iscsi, By::Nvme);
+    survives_each_step(&Plan::of(By::Iscsi, By::Nvme), None);
 }
 
 #[test]
 fn on_the_way_from_nvme_to_iscsi() {
-    survives_each_step(By::Nvme, By::Iscsi);
+    survives_each_step(&Plan::of(By::Nvme, By::Iscsi), None);
 }
 
 #[test]
 fn on_the_way_to_another_target() {
-    survives_each_step(By::Iscsi, By::Iscsi);
+    survives_each_step(&Plan::of(By::Iscsi, By::Iscsi), None);
+}
+
+#[test]
+fn on_the_way_back_to_iscsi() {
+    survives_each_step(&Plan::of_one_that_is_refused(By::Iscsi, By::Nvme), Some("refuse"));
+}
+
+#[test]
+fn on_the_way_back_to_nvme() {
+    survives_each_step(&Plan::of_one_that_is_refused(By::Nvme, By::Iscsi), Some("refuse"));
 }
 
 /// While PVE's tool changes the configuration.

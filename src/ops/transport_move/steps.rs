@@ -8,7 +8,7 @@ use crate::api::dataset::Resource;
 use crate::api::{Api, Flight, snapshot};
 use crate::config::cluster;
 use crate::error::{Error, Kind, Result};
-use crate::ops::alloc::{write_mark, write_mark_of};
+use crate::ops::alloc::write_mark;
 use crate::ops::dependents::Dependents;
 use crate::ops::look::Look;
 use crate::ops::rename::{export_as, move_full};
@@ -273,11 +273,12 @@ impl Job {
     }
 
     fn leave_trace(&mut self, undo: &mut Undo<'static, Api>) -> Result<()> {
+        let mark = self.old_mark()?;
         let Survey { source, from, .. } = &mut self.survey;
         let (config, zvol) = (source.config.clone(), from.clone());
         undo.push(
-            format!("property moving-from of zvol {}", self.row.name),
-            move |api: &mut Api| trace::remove(&config, &zvol, api),
+            format!("mark of zvol {}", source.full(from)),
+            move |api: &mut Api| trace::take_back(&config, &zvol, &mark, api),
         );
         if self.stage != Stage::Fresh {
             return Ok(());
@@ -316,7 +317,6 @@ impl Job {
 
     /// Exports it through the other storage and lets the guest use it from there.
     fn publish(&mut self, undo: &mut Undo<'static, Api>) -> Result<String> {
-        let mark_back = self.mark_back()?;
         let disk = self.survey.new_disk(&self.to);
         let target = &mut self.survey.target;
         let nonce = random::uuid()?;
@@ -332,7 +332,6 @@ impl Job {
             &mut target.api,
             undo,
         )?;
-        undo.push(format!("mark of zvol {}", self.row.name), mark_back);
         write_mark(&target.config, &self.to, &mark, &mut target.api)?;
         let (config, name) = (target.config.clone(), DeviceName::from(&self.to));
         undo.push(format!("device of {disk}"), move |_: &mut Api| {
@@ -345,17 +344,14 @@ impl Job {
     }
 
     /// As the guest's configuration spells the volume, so lists have to.
-    fn mark_back(&self) -> Result<impl FnOnce(&mut Api) -> Result<()> + 'static> {
-        let Survey { source, target, from } = &self.survey;
+    fn old_mark(&self) -> Result<Mark> {
         let (_, volname) = self.place.spelt.split_once(':').unwrap_or_default();
-        let mark = Mark {
+        Ok(Mark {
             cluster: cluster::id_or_new()?,
-            storeid: source.config.storeid.clone(),
+            storeid: self.survey.source.config.storeid.clone(),
             volname: volname.to_owned(),
             nonce: random::uuid()?,
-        };
-        let (config, from, to) = (target.config.clone(), from.clone(), self.to.clone());
-        Ok(move |api: &mut Api| write_mark_of(&config, &to, &from, &mark, api))
+        })
     }
 }
 

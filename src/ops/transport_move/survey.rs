@@ -104,24 +104,19 @@ impl Survey {
     }
 
     pub fn find(&self) -> Result<Found> {
+        let disk = self.old_disk();
         if let Some(row) = self.source.look.child(&self.from).filter(|row| row.is_volume) {
-            ours_to_change(&self.source.config, &self.from, row)?;
+            // A call that died while it took things back may have left the mark of the new storage.
+            self.may_be_changed(&self.source, &self.from, row, self.target.storeid())?;
             return Ok(Found::Here(row.clone()));
         }
-        let ours = |row: &Resource| {
-            Trace::read(&row.user_properties)
-                .is_some_and(|trace| trace.storeid == self.source.storeid() && trace.zvol == self.from)
-        };
         let children = self.target.look.children.iter();
-        let mut under_way = children.filter(|(_, row)| row.is_volume && ours(row));
+        let mut under_way = children.filter(|(_, row)| row.is_volume && Trace::is_of(row, &disk));
         match (under_way.next(), under_way.next()) {
             (None, _) => Ok(Found::Gone),
             (Some((to, row)), None) => {
-                let marked = owner(&self.target.config, to, row)?;
                 // The mark of the old storage may still be on it.
-                if marked != Owner::Storage(self.source.storeid().to_owned()) {
-                    ours_to_change(&self.target.config, to, row)?;
-                }
+                self.may_be_changed(&self.target, to, row, self.source.storeid())?;
                 Ok(Found::Away(to.clone(), row.clone()))
             }
             (Some((_, one)), Some((_, other))) => Err(Error::new(
@@ -129,6 +124,15 @@ impl Survey {
                 format!("both '{}' and '{}' say that they are being moved from there", one.name, other.name),
             )
             .advice("look at both on the TrueNAS: one of them has a stale property pve-storage-truenas:moving-from")),
+        }
+    }
+
+    /// Ours, or of `other`, our other storage, as long as it is on its way.
+    fn may_be_changed(&self, side: &Side, zvol: &ZvolName, row: &Resource, other: &str) -> Result<()> {
+        let on_its_way = Trace::is_of(row, &self.old_disk());
+        match owner(&side.config, zvol, row)? {
+            Owner::Storage(storeid) if on_its_way && storeid == other => Ok(()),
+            _ => ours_to_change(&side.config, zvol, row),
         }
     }
 

@@ -1,16 +1,17 @@
 //! What a move leaves on the zvol while it is under way: where it comes from and which sectors its guest knows. Whoever runs
 //! the command again after a call that died finds the zvol by it.
 
-use crate::api::dataset::{self, Made};
+use crate::api::dataset::{self, Made, Resource};
 use crate::api::{Api, done_or_found};
 use crate::config::Config;
 use crate::config::guest::Disk;
 use crate::error::{Error, Kind, Result};
+use crate::ops::alloc::write_mark;
 use crate::ops::attribute;
 use crate::ops::image::existing;
 use crate::transport::Sectors;
-use crate::volume::ZvolName;
 use crate::volume::mark::{self, Properties};
+use crate::volume::{Mark, ZvolName};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
@@ -30,18 +31,30 @@ impl Trace {
         })
     }
 
+    /// Whether the row says that it is the disk that comes from there.
+    pub fn is_of(row: &Resource, disk: &Disk) -> bool {
+        let trace = Self::read(&row.user_properties);
+        trace.is_some_and(|trace| trace.storeid == disk.storeid && trace.zvol == disk.zvol)
+    }
+
     pub fn write(&self, config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<()> {
         let text = format!("{}:{} {}", self.storeid, self.zvol, self.sectors.spelling());
         attribute::write(config, zvol, &key(), Some(&text), api)
     }
 }
 
-/// Where there is none, the server is not asked to remove it.
-pub fn remove(config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<()> {
-    if !existing(config, zvol, api)?.user_properties.contains_key(&key()) {
-        return Ok(());
+/// The zvol has its old name again: so it gets its old mark, where another one was written. Last goes what leads a later call
+/// here, and not at all while the mark is wrong.
+pub fn take_back(config: &Config, zvol: &ZvolName, mark: &Mark, api: &mut Api) -> Result<()> {
+    let properties = existing(config, zvol, api)?.user_properties;
+    let storage = properties.get(&format!("{}storage", mark::PREFIX));
+    if storage.is_some_and(|storage| *storage != mark.storeid) {
+        write_mark(config, zvol, mark, api)?;
     }
-    attribute::write(config, zvol, &key(), None, api)
+    match properties.contains_key(&key()) {
+        true => attribute::write(config, zvol, &key(), None, api),
+        false => Ok(()),
+    }
 }
 
 /// The disk is where it was to go. What is left says where it came from, so that a call that comes too late learns of it.
