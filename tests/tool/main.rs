@@ -17,5 +17,8 @@ mod seen;
 #[path = "../nas/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]
 mod support;
+#[path = "../nas/transport.rs"]
+#[allow(dead_code, reason = "shared with the tests of the verbs")]
+mod transport;
 mod usage;
 mod world;
