@@ -97,14 +97,9 @@ fn build(
     move_zvol(config, from, to, row.guid, api, undo)?;
     export_back(config, to, undo, |api, exports, to| exports.release(api, to));
     // The snapshot is of the zvol alone: it need not wait for the export.
-    let snapshot = base_snapshot(config, to, api, undo)?;
+    let snapshot = BaseSnapshot::take(config, to, api, undo)?;
     look.exports.follow(api, from, to)?;
-    match api.came(snapshot) {
-        Err(lost) if lost.kind == Kind::LostAnswer => {
-            unless_there(snapshot::create(config, to, &SnapName::base(), api))?
-        }
-        made => unless_there(made.map(|_| ()))?,
-    }
+    snapshot.settle(row.name == to.full(&config.dataset), api)?;
     let exported = if look.exports.names(from) { from } else { to };
     let own = match config.names {
         VolumeNames::Plain => None,
@@ -144,31 +139,53 @@ fn export_back(
     );
 }
 
-/// Goes out with the next flight.
-fn base_snapshot(
-    config: &Config,
-    zvol: &ZvolName,
-    api: &mut Api,
-    undo: &mut Undo<'static, Api>,
-) -> Result<Coming<Named>> {
-    let dataset = zvol.full(&config.dataset);
-    let name = SnapName::base();
-    let request = api_snapshot::create(
-        &dataset,
-        name.as_str(),
-        &mark::of_snapshot(&name, &random::uuid()?),
-    );
-    let full = name.full(&dataset);
-    undo.push(format!("snapshot {full}"), move |api: &mut Api| {
-        snapshot::delete_one(&dataset, &full, api)
-    });
-    Ok(api.with_next(request))
+/// What linked clones are made from. The request goes out with the next flight.
+struct BaseSnapshot {
+    dataset: String,
+    name: SnapName,
+    nonce: String,
+    coming: Coming<Named>,
 }
 
-/// An earlier call that was cut off may have made it.
-fn unless_there(made: Result<()>) -> Result<()> {
-    match made {
-        Err(error) if error.kind == Kind::Exists => Ok(()),
-        made => made,
+impl BaseSnapshot {
+    fn take(config: &Config, zvol: &ZvolName, api: &mut Api, undo: &mut Undo<'static, Api>) -> Result<Self> {
+        let (dataset, name, nonce) = (zvol.full(&config.dataset), SnapName::base(), random::uuid()?);
+        undo.push(
+            format!("snapshot {}", name.full(&dataset)),
+            snapshot::take_back(&dataset, &name, &nonce),
+        );
+        let request = api_snapshot::create(&dataset, name.as_str(), &mark::of_snapshot(&name, &nonce));
+        Ok(Self {
+            coming: api.with_next(request),
+            dataset,
+            name,
+            nonce,
+        })
+    }
+
+    /// One that is there already is right only where an earlier call was cut off after the renaming: since then nobody could
+    /// write. Clones of any other would have old data.
+    fn settle(self, cut_off: bool, api: &mut Api) -> Result<()> {
+        let made = match api.came(self.coming) {
+            Err(lost) if lost.kind == Kind::LostAnswer => {
+                snapshot::create_one(&self.dataset, &self.name, &self.nonce, api)
+            }
+            made => made,
+        };
+        match made {
+            Err(there) if there.kind == Kind::Exists => {
+                if cut_off || snapshot::is_of(&self.dataset, &self.name, &self.nonce, api)? {
+                    return Ok(());
+                }
+                let full = self.name.full(&self.dataset);
+                Err(
+                    Error::new(Kind::Exists, format!("snapshot '{full}' exists already")).advice(
+                        "templates have a snapshot of this name, and this one is older than the disk: remove it in \
+                         TrueNAS > Datasets > Snapshots",
+                    ),
+                )
+            }
+            made => made.map(drop),
+        }
     }
 }

@@ -157,7 +157,9 @@ pub fn create(
 /// The server's words name neither what is missing nor what is in the way in a way that tells an administrator what to do.
 fn why_not(api: &mut Api, origin: &str, full: &str, refused: Error) -> Error {
     let dataset = origin.split('@').next().unwrap_or(origin);
-    let snapshots = api.ask(snapshot::names_of(dataset)).unwrap_or_default();
+    let Ok(snapshots) = api.ask(snapshot::names_of(dataset)) else {
+        return refused;
+    };
     if !snapshots.iter().any(|named| named.name == origin) {
         return super::image::no_snapshot(origin);
     }

@@ -139,6 +139,14 @@ pub fn withdraw(config: &Config, exposure: &Exposure, api: &mut Api) -> Result<(
         rows => rows?.into_iter().find(|row| row.name == full),
     };
     let exports = pending.collect(&mut answers)?;
+    let is_ours = |row: &Resource| Mark::read(&exposure.clone, &row.user_properties).is_some();
+    if row.as_ref().is_some_and(|row| !is_ours(row)) {
+        return Err(Error::new(
+            Kind::InUse,
+            format!("zvol '{full}' has the name of a temporary clone, but not its mark"),
+        )
+        .advice("look at it on the TrueNAS; nothing was removed"));
+    }
     let identity = row
         .as_ref()
         .and_then(|row| exports.identity(&exposure.clone, row.volsize));
@@ -156,11 +164,6 @@ pub fn withdraw(config: &Config, exposure: &Exposure, api: &mut Api) -> Result<(
     exports.unpublish(api, &exposure.clone)?;
     match row {
         None => Ok(()),
-        Some(row) if Mark::read(&exposure.clone, &row.user_properties).is_none() => Err(Error::new(
-            Kind::InUse,
-            format!("zvol '{full}' has the name of a temporary clone, but not its mark"),
-        )
-        .advice("look at it on the TrueNAS; nothing was removed")),
         Some(_) => destroy_when_idle(api, &full),
     }
 }

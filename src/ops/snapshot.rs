@@ -48,11 +48,11 @@ pub fn create(config: &Config, zvol: &ZvolName, name: &SnapName, api: &mut Api) 
     }
 }
 
-fn create_one(dataset: &str, name: &SnapName, nonce: &str, api: &mut Api) -> Result<Named> {
+pub fn create_one(dataset: &str, name: &SnapName, nonce: &str, api: &mut Api) -> Result<Named> {
     let request = api_snapshot::create(dataset, name.as_str(), &mark::of_snapshot(name, nonce));
     let full = name.full(dataset);
     done_or_found(api, request, |api| {
-        let ours = nonce_of(dataset, &full, name, api)?.is_some_and(|found| found == nonce);
+        let ours = is_of(dataset, name, nonce, api)?;
         Ok(ours.then(|| Named { name: full.clone() }))
     })
 }
@@ -66,15 +66,22 @@ fn may_have_run(error: &Error) -> bool {
 }
 
 /// Deletes the snapshot if it is the one that this call made: its name must be free for the next attempt.
-fn take_back(dataset: &str, name: &SnapName, nonce: &str) -> impl FnOnce(&mut Api) -> Result<()> + 'static {
+pub fn take_back(
+    dataset: &str,
+    name: &SnapName,
+    nonce: &str,
+) -> impl FnOnce(&mut Api) -> Result<()> + 'static {
     let (dataset, name, nonce) = (dataset.to_owned(), name.clone(), nonce.to_owned());
-    move |api| {
-        let full = name.full(&dataset);
-        match nonce_of(&dataset, &full, &name, api)? {
-            Some(found) if found == nonce => delete_one(&dataset, &full, api),
-            _ => Ok(()),
-        }
+    move |api| match is_of(&dataset, &name, &nonce, api)? {
+        true => delete_one(&dataset, &name.full(&dataset), api),
+        false => Ok(()),
     }
+}
+
+/// True when the call with this nonce made the snapshot.
+pub fn is_of(dataset: &str, name: &SnapName, nonce: &str, api: &mut Api) -> Result<bool> {
+    let found = nonce_of(dataset, &name.full(dataset), name, api)?;
+    Ok(found.is_some_and(|found| found == nonce))
 }
 
 /// That of the call which made the snapshot `full` under the name `name`.

@@ -50,10 +50,11 @@ fn export(config: &Config, volname: &str, snapname: Option<&str>, fd: i32) -> Re
     let sent = stream::write_full(&mut to, &bytes.to_le_bytes())
         .and_then(|()| stream::copy(&mut device, &mut to, bytes));
     drop(device);
-    if snapshot.is_some() {
-        deactivate_volume(config, volname, snapname)?;
-    }
-    sent
+    let left = match snapshot {
+        Some(_) => deactivate_volume(config, volname, snapname),
+        None => Ok(()),
+    };
+    sent.and(left)
 }
 
 /// The size of the volume that is about to come from `fd`, in bytes.

@@ -52,6 +52,24 @@ fn only_disks_of_guests_become_templates(#[values(Iscsi, Nvme)] over: Transport)
 }
 
 #[rstest]
+fn an_older_snapshot_is_not_taken_for_that_of_the_template(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
+    let volname = nas.alloc("100", "1024");
+    nas.server.write_tag(&zvol("vm-100-disk-0"), "old").unwrap();
+    let made = json!([{"dataset": zvol("vm-100-disk-0"), "name": "__base__"}]);
+    nas.by_hand("pool.snapshot.create", made);
+    nas.server.write_tag(&zvol("vm-100-disk-0"), "golden").unwrap();
+    let error = ops::create_base(&nas.config(), &volname).unwrap_err();
+    assert_eq!(error.kind, Kind::Exists, "{error}");
+    assert!(error.leftovers.is_empty(), "{error}");
+    assert_eq!(nas.names(), [volname]);
+    let kept = nas
+        .server
+        .read_tag(&format!("{}@__base__", zvol("vm-100-disk-0")));
+    assert_eq!(kept.as_deref(), Some("old"));
+}
+
+#[rstest]
 fn a_linked_clone_names_its_template_and_shares_its_data(#[values(Iscsi, Nvme)] over: Transport) {
     let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));

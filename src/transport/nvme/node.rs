@@ -220,23 +220,12 @@ fn other_size(head: &Head, bytes: u64, identity: &Identity) -> Error {
     .advice("on this node: nvme ns-rescan with the controllers of: nvme list-subsys")
 }
 
-/// The last of five things that must be so: modules, portal, host admitted, subsystem on the port, namespace published.
 fn unpublished(settings: &config::Nvme, identity: &Identity) -> Error {
-    let controllers: Vec<String> = nvme::controllers(&settings.subsystem_nqn)
-        .into_iter()
-        .map(|controller| {
-            let state = if controller.live { "live" } else { "not live" };
-            format!("{} {state}", controller.name)
-        })
-        .collect();
     Error::new(
         Kind::Host,
         format!(
-            "namespace {} ({}) of '{}' did not appear on this node (controllers: {})",
-            identity.number,
-            identity.unique,
-            settings.subsystem_nqn,
-            controllers.join(", ")
+            "namespace {} ({}) of '{}' did not appear on this node",
+            identity.number, identity.unique, settings.subsystem_nqn
         ),
     )
     .advice(
