@@ -33,6 +33,8 @@ pub enum Kind {
     Protocol,
     /// Something on this node: a program, a device, the kernel.
     Host,
+    /// The right device, with another size than its zvol.
+    OtherSize,
     Internal,
 }
 

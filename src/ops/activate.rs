@@ -7,7 +7,7 @@ use super::alloc::together;
 use super::image::{existing, no_zvol};
 use super::look::{Look, Owner, owner};
 use super::{api, device, expose, on};
-use crate::api::{Api, Lane};
+use crate::api::{Api, Flight, Lane};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -18,6 +18,8 @@ use crate::volume::{DeviceName, SnapName, Volname, ZvolName};
 const ACTIVATE: Duration = Duration::from_secs(60);
 /// Long enough for a LUN that is where it was; one that has moved is asked for after that.
 const WARM: Duration = Duration::from_secs(5);
+/// For a target to take up a size that it was told.
+const TOLD: Duration = Duration::from_secs(10);
 const DEACTIVATE: Duration = Duration::from_secs(10);
 
 /// Returns when `path` names the device and the device has proved that it is the zvol's.
@@ -59,14 +61,32 @@ fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()
         (Err(away), Some(why)) if unanswered(&away) => return Err(why),
         (answered, _) => answered?,
     };
-    let come = device::come(config, transport.as_ref(), &name, &identity, deadline);
+    let come = || device::come(config, transport.as_ref(), &name, &identity, deadline);
+    let come = match come() {
+        Err(error) if error.kind == Kind::OtherSize && snapshot.is_none() => {
+            match tell_size(transport.as_ref(), &zvol, &mut api)? {
+                true => transport
+                    .resized(&identity, deadline.at_most(TOLD))
+                    .and_then(|()| come()),
+                false => Err(error),
+            }
+        }
+        come => come,
+    };
     come.map_err(|error| match error.kind {
-        Kind::Host | Kind::Timeout | Kind::Unreachable | Kind::Auth => {
+        Kind::Host | Kind::OtherSize | Kind::Timeout | Kind::Unreachable | Kind::Auth => {
             let found = transport.findings(&identity, &mut api);
             error.having_found(&found)
         }
         _ => error,
     })
+}
+
+fn tell_size(transport: &dyn Transport, zvol: &ZvolName, api: &mut Api) -> Result<bool> {
+    let mut flight = Flight::default();
+    let pending = transport.look(&mut flight);
+    let exports = pending.collect(&mut api.send(flight)?)?;
+    exports.tell_size(api, zvol)
 }
 
 fn unanswered(error: &Error) -> bool {

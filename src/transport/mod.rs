@@ -168,6 +168,12 @@ pub trait Exports {
     /// Makes the NAS look again at a zvol that has changed its size without being told to.
     fn reopen(&self, api: &mut Api, zvol: &ZvolName) -> Result<()>;
 
+    /// Tells the nodes the size of a zvol anew, where they do not ask for it themselves and nobody who uses it is disturbed.
+    /// True when that was done.
+    fn tell_size(&self, _api: &mut Api, _zvol: &ZvolName) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Removes every export of the zvol that this look saw.
     fn unpublish(&self, api: &mut Api, zvol: &ZvolName) -> Result<()>;
 

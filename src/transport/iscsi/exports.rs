@@ -140,6 +140,11 @@ impl Exports for View {
         follow::reopen(self, api, zvol)
     }
 
+    /// A rollback that was cut off behind ZFS leaves the old size exported.
+    fn tell_size(&self, api: &mut Api, zvol: &ZvolName) -> Result<bool> {
+        follow::reopen(self, api, zvol).map(|()| true)
+    }
+
     fn unpublish(&self, api: &mut Api, zvol: &ZvolName) -> Result<()> {
         let ids: Vec<u64> = self.extents_of(zvol).iter().map(|extent| extent.id).collect();
         publish::unpublish(api, &ids)

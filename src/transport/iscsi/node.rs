@@ -288,7 +288,7 @@ fn judge(disk: &Disk, identity: &Identity, naa: &Naa) -> Verdict {
 
 fn other_size(disk: &Disk, bytes: u64, identity: &Identity) -> Error {
     Error::new(
-        Kind::Host,
+        Kind::OtherSize,
         format!(
             "/dev/{} has {bytes} bytes instead of {}",
             disk.name, identity.bytes

@@ -211,7 +211,7 @@ fn look(nqn: &str, identity: &Identity) -> Seen {
 
 fn other_size(head: &Head, bytes: u64, identity: &Identity) -> Error {
     Error::new(
-        Kind::Host,
+        Kind::OtherSize,
         format!(
             "/dev/{} has {bytes} bytes instead of {}",
             head.name, identity.bytes
