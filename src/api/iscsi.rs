@@ -181,6 +181,16 @@ pub fn extents_of_disk(disk: &str) -> Request<Vec<Extent>> {
     ))
 }
 
+/// `zvol/tank/proxmox/vm-100-disk-0` for each extent of a zvol of the dataset.
+pub fn extent_disks_under(dataset: &str) -> Request<Vec<String>> {
+    let filters = json!([["disk", "^", format!("zvol/{dataset}/")]]);
+    let call = Call::read("iscsi.extent.query", json!([filters, extent_options()]));
+    Request::reading(call, |answer| {
+        let extents: Vec<Extent> = answer.decode()?;
+        Ok(extents.into_iter().filter_map(|extent| extent.disk).collect())
+    })
+}
+
 /// `extent 7 (vm-100-disk-0)` for each extent of a zvol.
 pub fn extent_labels_of_disk(disk: &str) -> Request<Vec<String>> {
     let call = Call::read(

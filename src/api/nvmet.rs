@@ -134,6 +134,17 @@ pub fn namespace_labels_on(device_path: &str) -> Request<Vec<String>> {
     })
 }
 
+/// `zvol/tank/proxmox/vm-100-disk-0` for each namespace on a zvol of the dataset.
+pub fn namespace_paths_under(dataset: &str) -> Request<Vec<String>> {
+    let options = json!({"extra": {"retrieve_locked_info": false}, "select": NAMESPACE});
+    let filters = json!([["device_path", "^", format!("zvol/{dataset}/")]]);
+    let call = Call::read("nvmet.namespace.query", json!([filters, options]));
+    Request::reading(call, |answer| {
+        let found: Vec<Namespace> = answer.decode()?;
+        Ok(found.into_iter().map(|namespace| namespace.device_path).collect())
+    })
+}
+
 pub fn namespaces_at(subsystem: u64, nsid: u32) -> Request<Vec<Namespace>> {
     namespaces(&json!([["subsys.id", "=", subsystem], ["nsid", "=", nsid]]))
 }

@@ -6,7 +6,7 @@ use super::alloc::destroy;
 use super::attribute::is_protected;
 use super::dependents::{self, Dependents};
 use super::device;
-use super::look::{Look, Owner, owner};
+use super::look::{Look, Owner, owner, told};
 use super::{FREE_CLOSURE, UNDER_LOCK, api, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::snapshot::{self, Named};
@@ -97,6 +97,14 @@ fn free(config: &Config, volname: &str) -> Result<Option<String>> {
         return leftover(config, transport.as_ref(), &zvol, &mut api);
     };
     may_be_freed(config, &zvol, &resource, seen.exports.as_ref())?;
+    not_anothers(
+        config,
+        transport.as_ref(),
+        &zvol,
+        &resource,
+        seen.exports.as_ref(),
+        &mut api,
+    )?;
     nothing_depends_on(config, &zvol, &resource, &seen.snapshots, &mut api)?;
     device::leave(
         config,
@@ -172,6 +180,28 @@ fn may_be_freed(config: &Config, zvol: &ZvolName, resource: &Resource, exports: 
         .advice("free it through the storage that uses that target"));
     }
     Ok(())
+}
+
+/// A volume of 1.x or 2.x may belong to a storage of the other transport on the same dataset.
+fn not_anothers(
+    config: &Config,
+    transport: &dyn Transport,
+    zvol: &ZvolName,
+    resource: &Resource,
+    exports: &dyn Exports,
+    api: &mut Api,
+) -> Result<()> {
+    if owner(config, zvol, resource)? != Owner::Unmarked || exports.names(zvol) {
+        return Ok(());
+    }
+    match told(api.ask(transport.exported_otherwise()))?.contains(&format!("zvol/{}", resource.name)) {
+        false => Ok(()),
+        true => Err(Error::new(
+            Kind::InUse,
+            format!("zvol '{}' is exported by the other protocol", resource.name),
+        )
+        .advice("free it through the storage that uses it; or remove that export on the TrueNAS")),
+    }
 }
 
 /// Clones and holds keep a volume; nothing is changed when there are any. Clones that only let a snapshot be read go first.

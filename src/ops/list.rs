@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::image::existing;
-use super::look::{Look, spelling};
+use super::look::{Look, is_anothers, spelling, told};
 use super::{LIST, SIZE_INFO, api, on};
 use crate::api::Lane;
 use crate::api::dataset::Resource;
@@ -34,9 +34,15 @@ pub fn list_images(config: &Config, vmid: Option<&str>, vollist: Option<&[String
 fn list(config: &Config, vmid: Option<&str>, vollist: Option<&[String]>) -> Result<Vec<Image>> {
     let vmid = vmid.map(super::image::parse_vmid).transpose()?;
     let transport = transport::of(config)?;
-    let look = Look::listing(config, transport.as_ref(), &mut api(config, Lane::Work, LIST))?;
+    let mut api = api(config, Lane::Work, LIST);
+    let elsewhere = api.with_next(transport.exported_otherwise());
+    let look = Look::listing(config, transport.as_ref(), &mut api)?;
+    let elsewhere = told(api.came(elsewhere))?;
     let mut images = Vec::new();
     for (zvol, resource) in &look.children {
+        if is_anothers(&look, zvol, resource, &elsewhere) {
+            continue;
+        }
         let Some(volname) = spelling(config, &look, zvol, resource)? else {
             continue;
         };

@@ -40,6 +40,9 @@ pub trait Transport {
     /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;
 
+    /// What the TrueNAS exports of the dataset by the other protocol, as `zvol/tank/proxmox/vm-100-disk-0`.
+    fn exported_otherwise(&self) -> Request<Vec<String>>;
+
     /// Lets this node in, where the NAS knows its nodes by name.
     fn admit(&self, _api: &mut Api) -> Result<()> {
         Ok(())

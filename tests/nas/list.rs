@@ -46,6 +46,33 @@ fn volumes_of_1_x_are_listed_by_their_present_number_or_plainly(#[values(Iscsi, 
 }
 
 #[rstest]
+fn volumes_of_2_x_that_the_other_protocol_exports_are_neither_listed_nor_freed(
+    #[values(Iscsi, Nvme)] over: Transport,
+) {
+    let nas = over.start(&["--link-delay", "0"]);
+    let other = match over {
+        Iscsi => Nvme,
+        Nvme => Iscsi,
+    };
+    nas.alloc("1", "1024");
+    ops::alloc_image(&nas.config_with(other.settings()), "2", "raw", None, "1024").unwrap();
+    zvol(&nas, "vm-200-disk-0");
+    zvol(&nas, "vm-200-disk-1");
+    let full = format!("{DATASET}/vm-200-disk-0");
+    other.export_by_hand(&nas, &full);
+    let names = nas.names();
+    assert!(
+        !names.iter().any(|name| name.contains("vm-200-disk-0")),
+        "{names:?}"
+    );
+    assert!(names.contains(&"vm-200-disk-1".to_owned()), "{names:?}");
+    let error = nas.free("vm-200-disk-0").unwrap_err();
+    assert_eq!(error.kind, Kind::InUse, "{error}");
+    assert_eq!(nas.server.nas(|tables| other.exports_of(tables, &full)).len(), 1);
+    nas.free("vm-200-disk-1").unwrap();
+}
+
+#[rstest]
 fn filters_are_the_guest_or_the_list_of_ids(#[values(Iscsi, Nvme)] over: Transport) {
     let nas = over.nas();
     let one = nas.alloc("100", "1024");
