@@ -31,6 +31,7 @@ is_deeply [$sim->calls()],
     [
     'zfs.resource.query',
     qw(zfs.resource.query iscsi.global.config iscsi.target.query iscsi.extent.query iscsi.targetextent.query),
+    'nvmet.namespace.query',
     ],
     'in one flight, whatever their number';
 
