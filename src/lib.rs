@@ -4,7 +4,7 @@
 //!
 //! - `ffi`: what Perl calls, one function per plugin method; `tool`: what an administrator types
 //! - `ops`: the PVE verbs, and those of the tool
-//! - `transport`: how a zvol becomes reachable: iSCSI (NVMe/TCP to come)
+//! - `transport`: how a zvol becomes reachable: iSCSI, NVMe/TCP
 //! - `api`: typed TrueNAS methods; `host`: what only the node knows
 //! - `rpc`: JSON-RPC over one WebSocket
 //! - leaves: `volume`, `config`, `error`, `deadline`, `undo`, `logging`, `sys`

@@ -335,7 +335,7 @@ pub fn uuid_at(controller: &str, nsid: u32) -> Result<Option<String>> {
     let node = paths::dev().join(controller);
     let list = nvme::descriptors(&node, nsid)
         .map_err(|cause| Error::new(Kind::Host, format!("{}: {cause}", node.display())))?;
-    Ok(uuid_in(&list))
+    Ok(list.and_then(|list| uuid_in(&list)))
 }
 
 /// The UUID in a Namespace Identification Descriptor list: type, length, two reserved bytes, value.

@@ -4,6 +4,7 @@ use super::alloc::write_mark;
 use super::device;
 use super::image::no_zvol;
 use super::look::{Look, ours_to_change};
+use super::others::not_anothers;
 use super::rename::{mark_back, move_zvol};
 use super::snapshot;
 use super::{UNDER_LOCK, api, on, undone};
@@ -35,6 +36,7 @@ fn convert(config: &Config, volname: &str) -> Result<String> {
         Seen::Disk(row) => row,
         Seen::Template(volname) => return Ok(volname),
     };
+    not_anothers(config, &from, row, look.exports.as_ref(), &mut api)?;
     // After a call that was cut off the export may lead to either name.
     let exported = if look.exports.names(&from) { &from } else { &to };
     device::leave(
@@ -99,7 +101,7 @@ fn build(
     // The snapshot is of the zvol alone: it need not wait for the export.
     let snapshot = BaseSnapshot::take(config, to, api, undo)?;
     look.exports.follow(api, from, to)?;
-    snapshot.settle(row.name == to.full(&config.dataset), api)?;
+    snapshot.settle(api)?;
     let exported = if look.exports.names(from) { from } else { to };
     let own = match config.names {
         VolumeNames::Plain => None,
@@ -163,27 +165,31 @@ impl BaseSnapshot {
         })
     }
 
-    /// One that is there already is right only where an earlier call was cut off after the renaming: since then nobody could
-    /// write. Clones of any other would have old data.
-    fn settle(self, cut_off: bool, api: &mut Api) -> Result<()> {
+    /// One that is there already is older than this call, and the disk may have been written to since: clones of it would
+    /// have old data. What a call left that was cut off or taken back is made anew; somebody else's is not touched.
+    fn settle(self, api: &mut Api) -> Result<()> {
         let made = match api.came(self.coming) {
             Err(lost) if lost.kind == Kind::LostAnswer => {
                 snapshot::create_one(&self.dataset, &self.name, &self.nonce, api)
             }
             made => made,
         };
+        let full = self.name.full(&self.dataset);
         match made {
             Err(there) if there.kind == Kind::Exists => {
-                if cut_off || snapshot::is_of(&self.dataset, &self.name, &self.nonce, api)? {
-                    return Ok(());
-                }
-                let full = self.name.full(&self.dataset);
-                Err(
-                    Error::new(Kind::Exists, format!("snapshot '{full}' exists already")).advice(
-                        "templates have a snapshot of this name, and this one is older than the disk: remove it in \
-                         TrueNAS > Datasets > Snapshots",
+                match snapshot::nonce_of(&self.dataset, &full, &self.name, api)? {
+                    Some(nonce) if nonce == self.nonce => Ok(()),
+                    Some(_) => {
+                        snapshot::delete_one(&self.dataset, &full, api)?;
+                        snapshot::create_one(&self.dataset, &self.name, &self.nonce, api).map(drop)
+                    }
+                    None => Err(
+                        Error::new(Kind::Exists, format!("snapshot '{full}' exists already")).advice(
+                            "templates have a snapshot of this name, and this one is older than the disk: remove it in \
+                             TrueNAS > Datasets > Snapshots",
+                        ),
                     ),
-                )
+                }
             }
             made => made.map(drop),
         }

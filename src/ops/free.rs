@@ -6,7 +6,8 @@ use super::alloc::destroy;
 use super::attribute::is_protected;
 use super::dependents::{self, Dependents};
 use super::device;
-use super::look::{Look, Owner, owner, told};
+use super::look::Look;
+use super::others::not_anothers;
 use super::{FREE_CLOSURE, UNDER_LOCK, api, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::snapshot::{self, Named};
@@ -96,15 +97,8 @@ fn free(config: &Config, volname: &str) -> Result<Option<String>> {
         seen.exports.unpublish(&mut api, &zvol)?;
         return leftover(config, transport.as_ref(), &zvol, &mut api);
     };
-    may_be_freed(config, &zvol, &resource, seen.exports.as_ref())?;
-    not_anothers(
-        config,
-        transport.as_ref(),
-        &zvol,
-        &resource,
-        seen.exports.as_ref(),
-        &mut api,
-    )?;
+    may_be_freed(config, &zvol, &resource)?;
+    not_anothers(config, &zvol, &resource, seen.exports.as_ref(), &mut api)?;
     nothing_depends_on(config, &zvol, &resource, &seen.snapshots, &mut api)?;
     device::leave(
         config,
@@ -157,7 +151,7 @@ pub fn one_of(answers: &mut Answers, ticket: Ticket<Vec<Resource>>, full: &str) 
     }
 }
 
-fn may_be_freed(config: &Config, zvol: &ZvolName, resource: &Resource, exports: &dyn Exports) -> Result<()> {
+fn may_be_freed(config: &Config, zvol: &ZvolName, resource: &Resource) -> Result<()> {
     if !resource.is_volume {
         return Err(
             Error::invalid(format!("'{}' is a filesystem, not a zvol", resource.name))
@@ -169,39 +163,7 @@ fn may_be_freed(config: &Config, zvol: &ZvolName, resource: &Resource, exports: 
         return Err(Error::new(Kind::InUse, "the volume is protected")
             .advice("take the protection away first: pvesh set /nodes/NODE/storage/STOREID/content/VOLUME --protected 0"));
     }
-    if owner(config, zvol, resource)? == Owner::Unmarked && exports.exported_elsewhere(zvol)? {
-        return Err(Error::new(
-            Kind::InUse,
-            format!(
-                "zvol '{}' is exported by another target than this storage's",
-                resource.name
-            ),
-        )
-        .advice("free it through the storage that uses that target"));
-    }
     Ok(())
-}
-
-/// A volume of 1.x or 2.x may belong to a storage of the other transport on the same dataset.
-fn not_anothers(
-    config: &Config,
-    transport: &dyn Transport,
-    zvol: &ZvolName,
-    resource: &Resource,
-    exports: &dyn Exports,
-    api: &mut Api,
-) -> Result<()> {
-    if owner(config, zvol, resource)? != Owner::Unmarked || exports.names(zvol) {
-        return Ok(());
-    }
-    match told(api.ask(transport.exported_otherwise()))?.contains(&format!("zvol/{}", resource.name)) {
-        false => Ok(()),
-        true => Err(Error::new(
-            Kind::InUse,
-            format!("zvol '{}' is exported by the other protocol", resource.name),
-        )
-        .advice("free it through the storage that uses it; or remove that export on the TrueNAS")),
-    }
 }
 
 /// Clones and holds keep a volume; nothing is changed when there are any. Clones that only let a snapshot be read go first.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::image::existing;
-use super::look::{Look, is_anothers, spelling, told};
+use super::look::{Look, spelling};
+use super::others::Otherwise;
 use super::{LIST, SIZE_INFO, api, on};
 use crate::api::Lane;
 use crate::api::dataset::Resource;
@@ -35,12 +36,12 @@ fn list(config: &Config, vmid: Option<&str>, vollist: Option<&[String]>) -> Resu
     let vmid = vmid.map(super::image::parse_vmid).transpose()?;
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Work, LIST);
-    let elsewhere = api.with_next(transport.exported_otherwise());
+    let otherwise = Otherwise::ask(config, &mut api);
     let look = Look::listing(config, transport.as_ref(), &mut api)?;
-    let elsewhere = told(api.came(elsewhere))?;
+    let otherwise = Otherwise::came(otherwise, &mut api)?;
     let mut images = Vec::new();
     for (zvol, resource) in &look.children {
-        if is_anothers(&look, zvol, resource, &elsewhere) {
+        if otherwise.has(zvol, resource, look.exports.as_ref()) {
             continue;
         }
         let Some(volname) = spelling(config, &look, zvol, resource)? else {

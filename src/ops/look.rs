@@ -1,7 +1,5 @@
 //! One flight that shows the storage: its dataset, its zvols and what is exported.
 
-use std::collections::HashSet;
-
 use crate::api::dataset::{self, Resource};
 use crate::api::{Answers, Api, Flight, Ticket};
 use crate::config::{Config, cluster};
@@ -129,22 +127,6 @@ pub fn owner(config: &Config, zvol: &ZvolName, resource: &Resource) -> Result<Ow
     } else {
         Owner::Ours
     })
-}
-
-/// True for a zvol without mark that only the other protocol exports: a volume of 1.x or 2.x that another storage on the same
-/// dataset has. `paths` is what that protocol exports.
-pub fn is_anothers(look: &Look, zvol: &ZvolName, row: &Resource, paths: &HashSet<String>) -> bool {
-    Mark::read(zvol, &row.user_properties).is_none()
-        && !look.exports.names(zvol)
-        && paths.contains(&format!("zvol/{}", row.name))
-}
-
-/// Nothing where the server has no such protocol, or does not tell this user.
-pub fn told(paths: Result<Vec<String>>) -> Result<HashSet<String>> {
-    match paths {
-        Err(error) if matches!(error.kind, Kind::NoMethod | Kind::Auth) => Ok(HashSet::new()),
-        paths => Ok(paths?.into_iter().collect()),
-    }
 }
 
 /// Refuses to change what another cluster or storage made.

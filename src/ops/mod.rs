@@ -17,6 +17,7 @@ mod image;
 mod list;
 mod look;
 mod name;
+mod others;
 mod rename;
 mod resize;
 mod rollback;

@@ -8,6 +8,7 @@ use super::device;
 use super::free::one_of;
 use super::image::{no_zvol, parse_vmid};
 use super::look::{Look, ours_to_change};
+use super::others::not_anothers;
 use super::{UNDER_LOCK, api, on, undone};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Flight, Lane, done_or_found};
@@ -41,6 +42,7 @@ fn rename(config: &Config, volname: &str, vmid: &str, target: Option<&str>) -> R
     let mut api = api(config, Lane::Locked, UNDER_LOCK);
     let mut look = Look::inspection(config, transport.as_ref(), &mut api)?;
     let job = Job::plan(config, &look, &source, vmid, target)?;
+    not_anothers(config, &job.from, &job.row, look.exports.as_ref(), &mut api)?;
     if look.exports.names(&job.to) {
         // The call that was cut off had begun to export it under its new name.
         look.exports.unpublish(&mut api, &job.to)?;

@@ -79,13 +79,13 @@ pub fn take_back(
 }
 
 /// True when the call with this nonce made the snapshot.
-pub fn is_of(dataset: &str, name: &SnapName, nonce: &str, api: &mut Api) -> Result<bool> {
+fn is_of(dataset: &str, name: &SnapName, nonce: &str, api: &mut Api) -> Result<bool> {
     let found = nonce_of(dataset, &name.full(dataset), name, api)?;
     Ok(found.is_some_and(|found| found == nonce))
 }
 
 /// That of the call which made the snapshot `full` under the name `name`.
-fn nonce_of(dataset: &str, full: &str, name: &SnapName, api: &mut Api) -> Result<Option<String>> {
+pub fn nonce_of(dataset: &str, full: &str, name: &SnapName, api: &mut Api) -> Result<Option<String>> {
     let named = |all: Vec<Snapshot>| all.into_iter().find(|snapshot| snapshot.name == full);
     let Some(found) = named(api.ask(api_snapshot::one(full))?) else {
         return Ok(None);

@@ -19,6 +19,8 @@ const BLKFLSBUF: libc::Ioctl = 0x1261;
 const IDENTIFY: u8 = 6;
 /// Namespace Identification Descriptor list (NVMe base specification, CNS 03h).
 const DESCRIPTORS: u32 = 3;
+/// Status code type 3h: what the way to the controller says, not the controller (NVMe base specification, 4.2.3).
+const PATH_RELATED: libc::c_int = 3;
 const TIMEOUT_MILLIS: u32 = 3000;
 const PAGE: usize = 4096;
 
@@ -46,8 +48,8 @@ struct Passthru {
     result: u32,
 }
 
-/// The identities of a namespace, asked from this controller now.
-pub fn descriptors(controller: &Path, nsid: u32) -> io::Result<Vec<u8>> {
+/// The identities of a namespace, asked from this controller now; `None` where it answers that it has none.
+pub fn descriptors(controller: &Path, nsid: u32) -> io::Result<Option<Vec<u8>>> {
     let device = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
@@ -64,8 +66,11 @@ pub fn descriptors(controller: &Path, nsid: u32) -> io::Result<Vec<u8>> {
     };
     // SAFETY: the command has the kernel's layout and the page outlives the call.
     match unsafe { libc::ioctl(device.as_raw_fd(), ADMIN_COMMAND, &raw mut command) } {
-        0 => Ok(page),
-        status if status > 0 => Err(io::Error::other(format!("NVMe status {status:#x}"))),
+        0 => Ok(Some(page)),
+        status if status > 0 && (status >> 8) & 7 == PATH_RELATED => {
+            Err(io::Error::other(format!("NVMe status {status:#x}")))
+        }
+        status if status > 0 => Ok(None),
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use crate::api::iscsi::Sectors;
-use crate::api::{Answers, Api, Flight, Request};
+use crate::api::{Answers, Api, Flight, Request, iscsi as api_iscsi, nvmet};
 use crate::config::{self, Config};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -24,6 +24,14 @@ pub fn of(config: &Config) -> Result<Box<dyn Transport>> {
     match &config.transport {
         config::Transport::Iscsi(iscsi) => Ok(Box::new(iscsi::Iscsi::new(config, iscsi))),
         config::Transport::NvmeTcp(settings) => Ok(Box::new(nvme::Nvme::new(config, settings))),
+    }
+}
+
+/// What the TrueNAS exports of the dataset by the other protocol, as `zvol/tank/proxmox/vm-100-disk-0`.
+pub fn exported_otherwise(config: &Config) -> Request<Vec<String>> {
+    match &config.transport {
+        config::Transport::Iscsi(_) => nvmet::namespace_paths_under(&config.dataset),
+        config::Transport::NvmeTcp(_) => api_iscsi::extent_disks_under(&config.dataset),
     }
 }
 
@@ -39,9 +47,6 @@ pub trait Transport {
 
     /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;
-
-    /// What the TrueNAS exports of the dataset by the other protocol, as `zvol/tank/proxmox/vm-100-disk-0`.
-    fn exported_otherwise(&self) -> Request<Vec<String>>;
 
     /// Lets this node in, where the NAS knows its nodes by name.
     fn admit(&self, _api: &mut Api) -> Result<()> {

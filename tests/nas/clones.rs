@@ -70,6 +70,20 @@ fn an_older_snapshot_is_not_taken_for_that_of_the_template(#[values(Iscsi, Nvme)
 }
 
 #[rstest]
+fn a_snapshot_that_an_earlier_call_left_is_made_anew(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.nas();
+    let volname = nas.alloc("100", "1024");
+    nas.server.write_tag(&zvol("vm-100-disk-0"), "old").unwrap();
+    ops::volume_snapshot(&nas.config(), &volname, "__base__").unwrap();
+    nas.server.write_tag(&zvol("vm-100-disk-0"), "golden").unwrap();
+    ops::create_base(&nas.config(), &volname).unwrap();
+    let content = nas
+        .server
+        .read_tag(&format!("{}@__base__", zvol("base-100-disk-0")));
+    assert_eq!(content.as_deref(), Some("golden"));
+}
+
+#[rstest]
 fn a_linked_clone_names_its_template_and_shares_its_data(#[values(Iscsi, Nvme)] over: Transport) {
     let nas = over.nas();
     let (config, volname) = (nas.config(), nas.alloc("100", "1024"));

@@ -46,7 +46,7 @@ fn volumes_of_1_x_are_listed_by_their_present_number_or_plainly(#[values(Iscsi, 
 }
 
 #[rstest]
-fn volumes_of_2_x_that_the_other_protocol_exports_are_neither_listed_nor_freed(
+fn volumes_of_2_x_that_the_other_protocol_exports_are_neither_listed_nor_changed(
     #[values(Iscsi, Nvme)] over: Transport,
 ) {
     let nas = over.start(&["--link-delay", "0"]);
@@ -66,8 +66,15 @@ fn volumes_of_2_x_that_the_other_protocol_exports_are_neither_listed_nor_freed(
         "{names:?}"
     );
     assert!(names.contains(&"vm-200-disk-1".to_owned()), "{names:?}");
-    let error = nas.free("vm-200-disk-0").unwrap_err();
-    assert_eq!(error.kind, Kind::InUse, "{error}");
+    let config = nas.config();
+    for refused in [
+        nas.free("vm-200-disk-0"),
+        ops::rename_volume(&config, "vm-200-disk-0", "300", None).map(drop),
+        ops::create_base(&config, "vm-200-disk-0").map(drop),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind, Kind::InUse, "{error}");
+    }
     assert_eq!(nas.server.nas(|tables| other.exports_of(tables, &full)).len(), 1);
     nas.free("vm-200-disk-1").unwrap();
 }

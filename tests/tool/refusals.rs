@@ -459,7 +459,7 @@ fn what_is_exported_by_another_target() {
     refused(
         &world,
         &volid,
-        &["is exported by another target than this storage's"],
+        &["is exported by another target or subsystem than this storage's"],
     );
 }
 

@@ -79,7 +79,7 @@ fn decide(survey: Survey, apply: bool) -> Result<Report> {
     }
 }
 
-fn go(job: Job, apply: bool) -> Result<Report> {
+fn go(mut job: Job, apply: bool) -> Result<Report> {
     job.problems()
         .and_then(together)
         .map_err(|error| job.half_way(error))?;

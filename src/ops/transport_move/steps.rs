@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::alloc::write_mark;
 use crate::ops::dependents::Dependents;
 use crate::ops::look::Look;
+use crate::ops::others::not_anothers;
 use crate::ops::rename::{export_as, move_full};
 use crate::ops::{anchor, device, undone};
 use crate::sys::random;
@@ -90,12 +91,16 @@ impl Job {
         }
     }
 
-    pub fn problems(&self) -> Result<Vec<Error>> {
+    pub fn problems(&mut self) -> Result<Vec<Error>> {
+        let others = match self.stage {
+            Stage::Fresh => self.others(),
+            Stage::Renamed | Stage::Switched => Ok(()),
+        };
         let survey = &self.survey;
         let mut problems = self.place.problems(&survey.target.section)?;
         problems.extend(survey.target.look.exports.problems());
         if self.stage == Stage::Fresh {
-            problems.extend(survey.must_be_exported_here(&self.row).err());
+            problems.extend(others.err());
             problems.extend(self.cloned());
             problems.extend(self.in_use()?);
         }
@@ -103,6 +108,12 @@ impl Job {
             problems.push(self.other_sectors());
         }
         Ok(problems)
+    }
+
+    fn others(&mut self) -> Result<()> {
+        let Survey { source, from, .. } = &mut self.survey;
+        let exports = source.look.exports.as_ref();
+        not_anothers(&source.config, from, &self.row, exports, &mut source.api)
     }
 
     fn cloned(&self) -> Option<Error> {

@@ -144,19 +144,6 @@ impl Survey {
         }
     }
 
-    /// Whose the zvol is where another target than this storage's exports it.
-    pub fn must_be_exported_here(&self, row: &Resource) -> Result<()> {
-        let unmarked = owner(&self.source.config, &self.from, row)? == Owner::Unmarked;
-        if !unmarked || !self.source.look.exports.exported_elsewhere(&self.from)? {
-            return Ok(());
-        }
-        let cause = format!(
-            "zvol '{}' is exported by another target than this storage's",
-            row.name
-        );
-        Err(Error::new(Kind::InUse, cause).advice("give its volume id on the storage that uses that target"))
-    }
-
     /// The guest uses it from the target storage already.
     pub fn report_of_what_is(&self, place: &Place, to: &ZvolName, state: State) -> Report {
         let mut report = self.report(place, to);

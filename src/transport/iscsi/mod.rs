@@ -68,10 +68,6 @@ impl Transport for Iscsi {
         host::any_portal_answers(&self.settings.portals, self.prefer_ipv4, deadline)
     }
 
-    fn exported_otherwise(&self) -> Request<Vec<String>> {
-        crate::api::nvmet::namespace_paths_under(&self.dataset)
-    }
-
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {
         api::extent_labels_of_disk(&disk(&self.dataset, zvol))
     }

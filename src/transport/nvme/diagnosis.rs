@@ -10,7 +10,8 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::host::{self, nvme};
 
-const PORTALS: Duration = Duration::from_secs(3);
+/// For each portal.
+const PORTAL: Duration = Duration::from_secs(2);
 
 /// One line for each, in the order in which they depend on each other.
 pub fn lines(settings: &config::Nvme, prefer_ipv4: bool, unique: &str, api: &mut Api) -> Vec<String> {
@@ -37,12 +38,11 @@ fn module() -> String {
 }
 
 fn portals(settings: &config::Nvme, prefer_ipv4: bool) -> String {
-    let deadline = Deadline::within(PORTALS);
     let said: Vec<String> = settings
         .portals
         .iter()
         .map(
-            |portal| match host::portal_answers(portal, prefer_ipv4, deadline) {
+            |portal| match host::portal_answers(portal, prefer_ipv4, Deadline::within(PORTAL)) {
                 Ok(()) => format!("{portal} answers"),
                 Err(error) => format!("{portal} does not: {}", error.cause),
             },

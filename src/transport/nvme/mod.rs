@@ -71,10 +71,6 @@ impl Transport for Nvme {
         api::namespace_labels_on(&device_path(&self.dataset, zvol))
     }
 
-    fn exported_otherwise(&self) -> Request<Vec<String>> {
-        crate::api::iscsi::extent_disks_under(&self.dataset)
-    }
-
     fn admit(&self, api: &mut Api) -> Result<()> {
         admit::admit(&self.settings, api)
     }

@@ -144,9 +144,11 @@ fn appear(settings: &config::Nvme, identity: &Identity, deadline: Deadline) -> R
     let nqn = &settings.subsystem_nqn;
     let events = Events::open()?;
     let mut seen = look(nqn, identity);
-    // What sysfs remembers wrongly is not announced again.
-    if matches!(seen, Seen::Stranger | Seen::OtherSize(..)) {
-        rescan(nqn)?;
+    match seen {
+        Seen::Ours(head) => return Ok(head),
+        // What sysfs remembers wrongly is not announced again.
+        Seen::Stranger | Seen::OtherSize(..) => rescan(nqn)?,
+        Seen::Silent(_) | Seen::Nothing => {}
     }
     loop {
         let ours = || {
