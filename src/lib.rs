@@ -2,7 +2,8 @@
 //!
 //! Layers, each calling only the ones below (`tests/layering.rs` checks it):
 //!
-//! - `ffi`: what Perl calls, one function per plugin method; `tool`: what an administrator types
+//! - `ffi`: what Perl calls, one function per plugin method; `tool`: what an administrator types; `node_session`: the
+//!   program that shares one connection among the processes of a node, beside all of this
 //! - `ops`: the PVE verbs, and those of the tool
 //! - `transport`: how a zvol becomes reachable: iSCSI, NVMe/TCP
 //! - `api`: typed TrueNAS methods; `host`: what only the node knows
@@ -19,6 +20,7 @@ pub mod error;
 pub mod ffi;
 pub mod host;
 pub mod logging;
+pub mod node_session;
 pub mod ops;
 pub mod rpc;
 #[allow(unsafe_code)]

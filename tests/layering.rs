@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 const LEAVES: [&str; 7] = ["config", "deadline", "error", "logging", "sys", "undo", "volume"];
 
 /// What a module may use besides itself and the leaves.
-const MAY_USE: [(&str, &[&str]); 8] = [
-    ("bin", &["tool"]),
+const MAY_USE: [(&str, &[&str]); 9] = [
+    ("bin", &["tool", "node_session"]),
+    ("node_session", &["rpc"]),
     ("tool", &["ops"]),
     ("ffi", &["ops"]),
     ("ops", &["transport", "api", "host"]),

@@ -25,15 +25,22 @@ pub enum Lane {
     Locked,
     /// Somebody corrects the configuration right now: what failed before says nothing.
     Proof,
+    /// The node session, whose login serves everybody.
+    Node,
     Status,
     Undo,
 }
 
 impl Lane {
+    /// Whether a NAS that did not answer a moment ago is left alone.
+    pub fn trusts_memory(self) -> bool {
+        !matches!(self, Self::Proof | Self::Node)
+    }
+
     fn limit(self) -> usize {
         match self {
             Self::Undo => LOGINS_PER_WINDOW,
-            Self::Status => LOGINS_PER_WINDOW - KEPT_FOR_UNDO,
+            Self::Status | Self::Node => LOGINS_PER_WINDOW - KEPT_FOR_UNDO,
             Self::Work | Self::Locked | Self::Proof => LOGINS_PER_WINDOW - KEPT_FOR_UNDO - KEPT_FOR_STATUS,
         }
     }

@@ -1,69 +1,26 @@
-//! One authenticated WebSocket: sends calls together, matches answers by id.
+//! One authenticated connection: sends calls together, matches answers by id.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
-use std::time::Duration;
 
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Message, WebSocket};
+use tungstenite::WebSocket;
 
 use super::fault::Fault;
 use super::frame::{self, Incoming};
+use super::shared::{Framed, Turn};
+use super::wire::{Stream, Wire};
 use super::{Answer, Call};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::socket::Socket;
 
 /// The server runs 10 calls of a connection at once (truenas-api §1.4).
 const IN_FLIGHT: usize = 10;
-/// nginx before 26 closes a connection that is silent for 60 s (truenas-api §1.7).
-const PING_AFTER: Duration = Duration::from_secs(20);
-
-pub enum Stream {
-    Plain(Socket),
-    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, Socket>>),
-}
-
-impl Stream {
-    fn socket(&self) -> &Socket {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => &tls.sock,
-        }
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.read(buffer),
-            Self::Tls(tls) => tls.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(socket) => socket.write(buffer),
-            Self::Tls(tls) => tls.write(buffer),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => socket.flush(),
-            Self::Tls(tls) => tls.flush(),
-        }
-    }
-}
 
 pub struct Connection {
-    socket: WebSocket<Stream>,
+    wire: Wire,
     next_id: u64,
     owner: u32,
-    pub address: SocketAddr,
+    /// Of the node session; `None` for a connection of our own.
+    turn: Option<Turn>,
 }
 
 /// What became of one call.
@@ -79,32 +36,74 @@ pub enum Outcome {
 pub struct Flight {
     pub outcomes: Vec<Outcome>,
     pub broken: Option<Error>,
+    /// The node session has not sent what is open, and wants to be left out now.
+    pub handed_back: bool,
+}
+
+impl Flight {
+    /// There was no connection for these calls.
+    pub fn not_flown(calls: usize, why: Error) -> Self {
+        Self {
+            outcomes: (0..calls).map(|_| Outcome::NotSent).collect(),
+            broken: Some(why),
+            handed_back: false,
+        }
+    }
 }
 
 impl Connection {
-    pub fn new(socket: WebSocket<Stream>, address: SocketAddr) -> Self {
+    pub fn direct(socket: WebSocket<Stream>) -> Self {
+        Self::over(Wire::Direct(Box::new(socket)), None)
+    }
+
+    pub fn shared(framed: Framed, turn: Turn) -> Self {
+        Self::over(Wire::Shared(Box::new(framed)), Some(turn))
+    }
+
+    fn over(wire: Wire, turn: Option<Turn>) -> Self {
         Self {
-            socket,
+            wire,
             next_id: 1,
             owner: std::process::id(),
-            address,
+            turn,
         }
     }
 
     /// Opened by this process, and neither closed by the server nor holding anything unread.
     pub fn usable(&self) -> bool {
-        self.owner == std::process::id() && !self.socket.get_ref().socket().has_news()
+        self.owner == std::process::id() && !self.wire.has_news()
+    }
+
+    pub fn is_direct(&self) -> bool {
+        self.turn.is_none()
+    }
+
+    /// The node session serves a connection in the turn that it was opened for.
+    pub fn serves(&self, turn: Option<Turn>) -> bool {
+        self.turn.is_none() || self.turn == turn
+    }
+
+    /// Gives up the counting of calls.
+    pub fn into_socket(self) -> Option<WebSocket<Stream>> {
+        match self.wire {
+            Wire::Direct(socket) => Some(*socket),
+            Wire::Shared(_) => None,
+        }
     }
 
     pub fn run(&mut self, calls: &[Call], deadline: Deadline) -> Flight {
-        self.socket.get_ref().socket().set_deadline(deadline);
-        self.socket.get_ref().socket().set_silence(Some(PING_AFTER));
+        self.wire.set_deadline(deadline);
         let mut outcomes: Vec<Outcome> = calls.iter().map(|_| Outcome::NotSent).collect();
-        let broken = self.exchange(calls, &mut outcomes).err();
-        Flight { outcomes, broken }
+        let mut handed_back = false;
+        let broken = self.exchange(calls, &mut outcomes, &mut handed_back).err();
+        Flight {
+            outcomes,
+            broken,
+            handed_back,
+        }
     }
 
-    fn exchange(&mut self, calls: &[Call], outcomes: &mut [Outcome]) -> Result<()> {
+    fn exchange(&mut self, calls: &[Call], outcomes: &mut [Outcome], handed_back: &mut bool) -> Result<()> {
         let mut waiting = BTreeMap::new();
         let mut unsent = calls.iter().enumerate();
         loop {
@@ -112,94 +111,58 @@ impl Connection {
                 let Some((index, call)) = unsent.next() else { break };
                 let id = self.next_id;
                 self.next_id += 1;
-                let text = frame::request(id, call.method, &call.params)?;
-                if let Some(outcome) = outcomes.get_mut(index) {
-                    *outcome = Outcome::Lost;
-                }
-                self.send(Message::text(text))?;
+                self.send(id, call, outcomes.get_mut(index))?;
                 waiting.insert(id, (index, call.method));
             }
             if waiting.is_empty() {
                 return Ok(());
             }
-            let (id, outcome) = self.receive()?;
-            if let Some((index, method)) = waiting.remove(&id) {
-                if let Some(slot) = outcomes.get_mut(index) {
-                    *slot = Outcome::Answered(outcome.map(|text| Answer::new(method, text)));
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, message: Message) -> Result<()> {
-        self.socket
-            .send(message)
-            .map_err(|cause| from_websocket(cause, "the request could not be sent"))
-    }
-
-    fn receive(&mut self) -> Result<(u64, std::result::Result<Box<serde_json::value::RawValue>, Fault>)> {
-        loop {
-            match self.socket.read() {
-                Ok(Message::Text(text)) => {
-                    if let Incoming::Reply { id, outcome } = frame::parse(text.as_str())? {
-                        return Ok((id, outcome));
+            match self.receive()? {
+                Received::Reply { id, outcome } => {
+                    if let Some((index, method)) = waiting.remove(&id) {
+                        if let Some(slot) = outcomes.get_mut(index) {
+                            *slot = Outcome::Answered(outcome.map(|text| Answer::new(method, text)));
+                        }
                     }
                 }
-                Ok(Message::Close(close)) => {
-                    return Err(closed(
-                        close.map(|frame| (frame.code, frame.reason.as_str().to_owned())),
-                    ));
+                Received::HandedBack(why) => {
+                    for (index, _) in waiting.into_values() {
+                        if let Some(slot) = outcomes.get_mut(index) {
+                            *slot = Outcome::NotSent;
+                        }
+                    }
+                    *handed_back = true;
+                    return Err(Error::new(Kind::Unreachable, format!("the node session: {why}")));
                 }
-                Ok(_) => {}
-                Err(tungstenite::Error::Io(cause)) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.send(Message::Ping(tungstenite::Bytes::new()))?;
-                }
-                Err(cause) => return Err(from_websocket(cause, "the connection broke")),
+            }
+        }
+    }
+
+    fn send(&mut self, id: u64, call: &Call, slot: Option<&mut Outcome>) -> Result<()> {
+        let text = frame::request(id, call.method, &call.params)?;
+        let sent = self.wire.send(text);
+        // The node session takes nothing up that has not come whole; what a server does with a part we do not know.
+        if let Some(slot) = slot.filter(|_| sent.is_ok() || self.is_direct()) {
+            *slot = Outcome::Lost;
+        }
+        sent
+    }
+
+    fn receive(&mut self) -> Result<Received> {
+        loop {
+            match frame::parse(self.wire.receive()?.as_str())? {
+                Incoming::Reply { id, outcome } => return Ok(Received::Reply { id, outcome }),
+                Incoming::Fallback(why) if !self.is_direct() => return Ok(Received::HandedBack(why)),
+                Incoming::Fallback(_) | Incoming::Notification => {}
             }
         }
     }
 }
 
-fn closed(frame: Option<(CloseCode, String)>) -> Error {
-    let Some((code, reason)) = frame else {
-        return Error::new(Kind::Unreachable, "the server closed the connection");
-    };
-    let error = Error::new(
-        Kind::Unreachable,
-        format!("the server closed the connection ({code}: {reason})"),
-    );
-    match code {
-        CloseCode::Policy => error.advice(
-            "the address of this node is not in TrueNAS > System > General Settings > GUI > allowed IP addresses",
-        ),
-        _ => error,
-    }
-}
-
-pub fn from_websocket(cause: tungstenite::Error, what: &str) -> Error {
-    match cause {
-        tungstenite::Error::Io(cause) => from_io(cause, what),
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => closed(None),
-        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
-            closed(None)
-        }
-        cause @ tungstenite::Error::Capacity(_) => Error::new(Kind::Protocol, format!("{what}: {cause}"))
-            .advice("the answer is larger than any list can be"),
-        cause => Error::new(Kind::Protocol, format!("{what}: {cause}")),
-    }
-}
-
-/// Our own errors (time-out, interrupted) travel through `io::Error`.
-pub fn from_io(cause: io::Error, what: &str) -> Error {
-    // TrueNAS' nginx and middleware end connections without TLS close_notify.
-    if cause.kind() == io::ErrorKind::UnexpectedEof {
-        return closed(None);
-    }
-    match cause.downcast::<Error>() {
-        Ok(ours) => Error {
-            cause: format!("{what}: {}", ours.cause),
-            ..ours
-        },
-        Err(cause) => Error::new(Kind::Unreachable, format!("{what}: {cause}")),
-    }
+enum Received {
+    Reply {
+        id: u64,
+        outcome: std::result::Result<Box<serde_json::value::RawValue>, Fault>,
+    },
+    HandedBack(String),
 }

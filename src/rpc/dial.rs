@@ -8,9 +8,9 @@ use tungstenite::handshake::HandshakeError;
 use tungstenite::protocol::WebSocketConfig;
 
 use super::budget::Lane;
-use super::connection::{self, Stream};
 use super::reach;
 use super::tls::{Client, Refusal};
+use super::wire::{self, Stream};
 use crate::config::{Channel, Nas};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -57,7 +57,7 @@ fn connect(nas: &Nas, lane: Lane, deadline: Deadline) -> Result<(Socket, SocketA
     let addresses = resolve(&nas.host, nas.port, nas.prefer_ipv4, deadline).map_err(named(nas))?;
     let mut last = Error::new(Kind::Unreachable, "no address to connect to");
     for address in addresses {
-        if let Some(dead) = reach::known_dead(address).filter(|_| lane != Lane::Proof) {
+        if let Some(dead) = reach::known_dead(address).filter(|_| lane.trusts_memory()) {
             last = dead;
             continue;
         }
@@ -105,7 +105,7 @@ fn secure(storeid: &str, nas: &Nas, mut socket: Socket) -> Result<Stream> {
         if let Err(cause) = client.connection.complete_io(&mut socket) {
             return Err(match client.refusal() {
                 Some(refusal) => refused(storeid, nas, &refusal),
-                None => named(nas)(connection::from_io(cause, "the TLS handshake failed")),
+                None => named(nas)(wire::from_io(cause, "the TLS handshake failed")),
             });
         }
     }
@@ -151,7 +151,7 @@ fn upgrade(nas: &Nas, stream: Stream) -> Result<WebSocket<Stream>> {
         Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
             Err(no_upgrade(nas, response.status().as_u16()))
         }
-        Err(HandshakeError::Failure(cause)) => Err(named(nas)(connection::from_websocket(
+        Err(HandshakeError::Failure(cause)) => Err(named(nas)(wire::from_websocket(
             cause,
             "the WebSocket could not be opened",
         ))),

@@ -34,14 +34,10 @@ struct Data {
 }
 
 impl Fault {
-    /// The login is gone; the call did not run.
-    pub fn login_expired(&self) -> bool {
-        self.errno() == Some(ENOTAUTHENTICATED)
-    }
-
-    /// Either the role is missing or the session is too old (both EACCES); the call did not run.
-    pub fn denied(&self) -> bool {
-        self.code != INVALID_PARAMS && self.errno() == Some(i64::from(libc::EACCES))
+    /// The login is gone, or too old, or the role is missing (the last two cannot be told apart); the call did not run.
+    pub fn is_of_login(&self) -> bool {
+        let denied = self.code != INVALID_PARAMS && self.errno() == Some(i64::from(libc::EACCES));
+        denied || self.errno() == Some(ENOTAUTHENTICATED)
     }
 
     pub fn into_error(self, method: &str) -> Error {

@@ -34,6 +34,8 @@ pub enum Incoming {
     },
     /// `collection_update` and the like: nothing that we asked for.
     Notification,
+    /// The node session gives back what it has not sent.
+    Fallback(String),
 }
 
 #[derive(Deserialize)]
@@ -42,6 +44,7 @@ struct Envelope {
     method: Option<String>,
     result: Option<Box<RawValue>>,
     error: Option<Fault>,
+    fallback: Option<String>,
 }
 
 pub fn parse(text: &str) -> Result<Incoming> {
@@ -51,7 +54,10 @@ pub fn parse(text: &str) -> Result<Incoming> {
             format!("the server sent a message that is not JSON-RPC: {why}"),
         )
     };
-    let envelope: Envelope = serde_json::from_str(text).map_err(|cause| garbled(cause.to_string()))?;
+    let mut envelope: Envelope = serde_json::from_str(text).map_err(|cause| garbled(cause.to_string()))?;
+    if let Some(why) = envelope.fallback.take().filter(|_| envelope.id.is_none()) {
+        return Ok(Incoming::Fallback(why));
+    }
     match (
         envelope.id.as_ref().and_then(Value::as_u64),
         envelope.error,

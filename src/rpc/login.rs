@@ -1,5 +1,7 @@
 //! Authentication; a refusal is final.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -12,11 +14,12 @@ use crate::error::{Error, Kind, Result};
 
 pub fn log_in(
     connection: &mut Connection,
+    address: IpAddr,
     credentials: &Credentials,
     lane: Lane,
     deadline: Deadline,
 ) -> Result<()> {
-    budget::take(connection.address.ip(), lane, deadline)?;
+    budget::take(address, lane, deadline)?;
     match &credentials.api_user {
         Some(user) => with_user(connection, user, credentials, deadline),
         None => with_key_alone(connection, credentials, deadline),

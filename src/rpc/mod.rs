@@ -5,10 +5,15 @@ mod connection;
 mod dial;
 mod fault;
 mod frame;
+pub mod framing;
+pub mod line;
 mod login;
 mod reach;
+pub mod relay;
 mod session;
+pub mod shared;
 mod tls;
+mod wire;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

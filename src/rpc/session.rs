@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::budget::Lane;
 use super::connection::{Connection, Flight, Outcome};
-use super::{Answer, Call, Effect, Rpc, dial, login};
+use super::dial::{self, Dialled};
+use super::shared::{self, Joined, Turn};
+use super::{Answer, Call, Effect, Rpc, login};
 use crate::config::{Config, Credentials, Nas};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -46,7 +48,8 @@ impl Session {
 
     /// Fine when one of our connections is open or the API takes a new one; the error says why not.
     pub fn reach(&self, deadline: Deadline) -> Result<()> {
-        if let Some(connection) = self.take_idle() {
+        // That the node session is there says nothing about the NAS.
+        if let Some(connection) = self.take_idle(Connection::is_direct) {
             self.keep(connection);
             return Ok(());
         }
@@ -59,12 +62,12 @@ impl Session {
             && self.credentials.api_user == credentials.api_user
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self, fits: impl Fn(&Connection) -> bool) -> Option<Connection> {
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|(_, _, connection)| connection.usable());
         let index = idle
             .iter()
-            .position(|(nas, credentials, _)| self.same_as(nas, credentials))?;
+            .position(|(nas, credentials, connection)| self.same_as(nas, credentials) && fits(connection))?;
         Some(idle.swap_remove(index).2)
     }
 
@@ -73,10 +76,37 @@ impl Session {
         idle.push((self.nas.clone(), self.credentials.clone(), connection));
     }
 
-    fn fresh(&self, deadline: Deadline) -> Result<Connection> {
-        let dialled = dial::dial(&self.storeid, &self.nas, self.lane, deadline)?;
-        let mut connection = Connection::new(dialled.socket, dialled.address);
-        login::log_in(&mut connection, &self.credentials, self.lane, deadline)?;
+    fn fresh(&self, node_session: bool, deadline: Deadline) -> Result<Connection> {
+        let turn = Turn::of(self.lane).filter(|_| node_session);
+        let Some(turn) = turn else {
+            return self.direct(deadline);
+        };
+        match shared::join(&self.storeid, &self.nas, &self.credentials, turn)? {
+            Joined::Welcome(framed) => Ok(Connection::shared(framed, turn)),
+            Joined::Late(framed) => {
+                let dialled = self.dial(deadline)?;
+                // A login is scarcer than a connection.
+                match shared::join_late(framed)? {
+                    Some(framed) => Ok(Connection::shared(framed, turn)),
+                    None => self.log_in(dialled, deadline),
+                }
+            }
+            Joined::No => self.direct(deadline),
+        }
+    }
+
+    fn direct(&self, deadline: Deadline) -> Result<Connection> {
+        self.log_in(self.dial(deadline)?, deadline)
+    }
+
+    fn dial(&self, deadline: Deadline) -> Result<Dialled> {
+        dial::dial(&self.storeid, &self.nas, self.lane, deadline)
+    }
+
+    fn log_in(&self, dialled: Dialled, deadline: Deadline) -> Result<Connection> {
+        let mut connection = Connection::direct(dialled.socket);
+        let address = dialled.address.ip();
+        login::log_in(&mut connection, address, &self.credentials, self.lane, deadline)?;
         Ok(connection)
     }
 }
@@ -112,94 +142,89 @@ fn trace(storeid: &str, calls: &[Call], results: &Result<Vec<Result<Answer>>>, t
     }
 }
 
+/// What may still be done for calls that have no answer.
+struct Chances {
+    /// Once more on a fresh connection.
+    again: bool,
+    node_session: bool,
+}
+
 impl Session {
     fn exchange(&self, calls: &[Call], deadline: Deadline) -> Result<Vec<Result<Answer>>> {
         let mut results: Vec<Option<Result<Answer>>> = calls.iter().map(|_| None).collect();
-        let (mut connection, reused) = match self.take_idle() {
-            Some(connection) => (connection, true),
-            None => (self.fresh(deadline)?, false),
+        let mut chances = Chances {
+            again: true,
+            node_session: true,
         };
-        let first = connection.run(calls, deadline);
-        let whole = settle(calls, first, reused, &mut results);
-        let open: Vec<usize> = results
-            .iter()
-            .enumerate()
-            .filter(|(_, r)| r.is_none())
-            .map(|(at, _)| at)
-            .collect();
-        if open.is_empty() {
-            if whole.is_none() {
-                self.keep(connection);
+        let turn = Turn::of(self.lane);
+        let mut idle = self.take_idle(|connection| connection.serves(turn));
+        loop {
+            let (open, asked) = unanswered(calls, &results);
+            // The node session logs in again by itself.
+            let old_login = idle.as_ref().is_some_and(Connection::is_direct);
+            let connection = match idle.take() {
+                Some(connection) => Ok(connection),
+                None => self.fresh(chances.node_session, deadline),
+            };
+            let (flight, connection) = match connection {
+                Ok(mut connection) => (connection.run(&asked, deadline), Some(connection)),
+                // Nothing was answered and no mutation is in doubt: the whole flight failed.
+                Err(error) if open.len() == calls.len() => return Err(error),
+                Err(error) => (Flight::not_flown(asked.len(), error), None),
+            };
+            let whole = flight.broken.is_none();
+            let handed_back = flight.handed_back;
+            settle(calls, &open, flight, &chances, old_login, &mut results);
+            if results.iter().all(Option::is_some) {
+                if let Some(connection) = connection.filter(|_| whole) {
+                    self.keep(connection);
+                }
+                return Ok(results.into_iter().flatten().collect());
             }
-            return Ok(results.into_iter().flatten().collect());
+            match handed_back {
+                true => chances.node_session = false,
+                false => chances.again = false,
+            }
         }
-        drop(connection);
-        let again: Vec<Call> = open.iter().filter_map(|at| calls.get(*at).cloned()).collect();
-        let retried = self.fresh(deadline).map(|mut connection| {
-            let flight = connection.run(&again, deadline);
-            if flight.broken.is_none() {
-                self.keep(connection);
-            }
-            flight
-        });
-        finish(calls, open, retried, whole, &mut results)
     }
 }
 
-/// Files the outcomes under `results`; leaves open what may be repeated on a fresh connection.
-/// Returns why the connection broke, if it did.
+fn unanswered(calls: &[Call], results: &[Option<Result<Answer>>]) -> (Vec<usize>, Vec<Call>) {
+    calls
+        .iter()
+        .zip(results)
+        .enumerate()
+        .filter(|(_, (_, result))| result.is_none())
+        .map(|(at, (call, _))| (at, call.clone()))
+        .unzip()
+}
+
+/// Files the outcomes under `results`; leaves open what may go out again on a fresh connection.
 fn settle(
     calls: &[Call],
+    open: &[usize],
     flight: Flight,
-    reused: bool,
+    chances: &Chances,
+    old_login: bool,
     results: &mut [Option<Result<Answer>>],
-) -> Option<Error> {
-    let repeatable = flight
-        .broken
-        .as_ref()
-        .is_none_or(|error| error.kind == Kind::Unreachable);
-    for ((call, outcome), slot) in calls.iter().zip(flight.outcomes).zip(results) {
+) {
+    let cause = flight.broken.as_ref();
+    let again = chances.again && cause.is_none_or(|error| error.kind == Kind::Unreachable);
+    for (at, outcome) in open.iter().zip(flight.outcomes) {
+        let (Some(call), Some(slot)) = (calls.get(*at), results.get_mut(*at)) else {
+            continue;
+        };
         *slot = match outcome {
             Outcome::Answered(Ok(answer)) => Some(Ok(answer)),
             // Neither ran: an old login may have ended (truenas-api §1.3, §2.4).
-            Outcome::Answered(Err(fault)) if reused && (fault.login_expired() || fault.denied()) => None,
+            Outcome::Answered(Err(fault)) if again && old_login && fault.is_of_login() => None,
             Outcome::Answered(Err(fault)) => Some(Err(fault.into_error(call.method))),
-            Outcome::Lost if call.effect == Effect::Mutation => Some(Err(lost(call, flight.broken.as_ref()))),
-            Outcome::Lost | Outcome::NotSent if repeatable => None,
-            Outcome::Lost | Outcome::NotSent => Some(Err(broken(call, flight.broken.as_ref()))),
+            Outcome::Lost if call.effect == Effect::Mutation => Some(Err(lost(call, cause))),
+            Outcome::NotSent if again || flight.handed_back => None,
+            Outcome::Lost if again => None,
+            Outcome::Lost | Outcome::NotSent => Some(Err(broken(call, cause))),
         };
     }
-    flight.broken
-}
-
-fn finish(
-    calls: &[Call],
-    open: Vec<usize>,
-    retried: Result<Flight>,
-    first_cause: Option<Error>,
-    results: &mut [Option<Result<Answer>>],
-) -> Result<Vec<Result<Answer>>> {
-    let flight = match retried {
-        Ok(flight) => flight,
-        // Nothing was answered and no mutation is in doubt: the whole flight failed.
-        Err(error) if results.iter().all(Option::is_none) => return Err(error),
-        Err(error) => Flight {
-            outcomes: open.iter().map(|_| Outcome::NotSent).collect(),
-            broken: Some(error),
-        },
-    };
-    let cause = flight.broken.or(first_cause);
-    for (at, outcome) in open.into_iter().zip(flight.outcomes) {
-        let (Some(call), Some(slot)) = (calls.get(at), results.get_mut(at)) else {
-            continue;
-        };
-        *slot = Some(match outcome {
-            Outcome::Answered(outcome) => outcome.map_err(|fault| fault.into_error(call.method)),
-            Outcome::Lost if call.effect == Effect::Mutation => Err(lost(call, cause.as_ref())),
-            Outcome::Lost | Outcome::NotSent => Err(broken(call, cause.as_ref())),
-        });
-    }
-    Ok(results.iter_mut().filter_map(Option::take).collect())
 }
 
 /// A mutation that was sent and never answered; a signal is told apart, because nobody may wait after it.

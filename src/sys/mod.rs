@@ -1,6 +1,7 @@
 //! The operating system behind safe functions: waiting, sockets, names, locks, clocks, paths.
 //! With `ffi` the only place where `unsafe` may stand.
 
+pub mod activation;
 pub mod block;
 pub mod clock;
 #[cfg(feature = "fake-node")]

@@ -7,6 +7,11 @@ pub fn run_dir() -> PathBuf {
     node_root().join("run/pve-storage-truenas")
 }
 
+/// Where the node session listens.
+pub fn session_socket() -> PathBuf {
+    run_dir().join("session.sock")
+}
+
 /// `/etc/pve/priv/storage`
 pub fn secrets_dir() -> PathBuf {
     etc_pve().join("priv/storage")

@@ -29,11 +29,36 @@ pub fn ready(fd: RawFd, interest: Interest, deadline: Deadline) -> Result<bool> 
 
 /// Which of several descriptors are readable or at their end; none when the deadline came first.
 pub fn any_readable(fds: &[RawFd], deadline: Deadline) -> Result<Vec<RawFd>> {
-    let mut polled: Vec<libc::pollfd> = fds
+    let watched: Vec<Watched> = fds.iter().map(|fd| Watched::for_reading(*fd)).collect();
+    any_ready(&watched, deadline)
+}
+
+/// A descriptor, and what is awaited of it; its end is always.
+#[derive(Debug, Clone, Copy)]
+pub struct Watched {
+    pub fd: RawFd,
+    pub read: bool,
+    pub write: bool,
+}
+
+impl Watched {
+    pub fn for_reading(fd: RawFd) -> Self {
+        Self {
+            fd,
+            read: true,
+            write: false,
+        }
+    }
+}
+
+/// Which of several descriptors are ready; none when the deadline came first.
+pub fn any_ready(watched: &[Watched], deadline: Deadline) -> Result<Vec<RawFd>> {
+    let events = |wanted: bool, event| if wanted { event } else { 0 };
+    let mut polled: Vec<libc::pollfd> = watched
         .iter()
-        .map(|fd| libc::pollfd {
-            fd: *fd,
-            events: libc::POLLIN,
+        .map(|watched| libc::pollfd {
+            fd: watched.fd,
+            events: events(watched.read, libc::POLLIN) | events(watched.write, libc::POLLOUT),
             revents: 0,
         })
         .collect();

@@ -1,9 +1,11 @@
-//! A TCP socket whose every wait has an end, never raises SIGPIPE, and is silent after fork.
+//! A stream socket whose every wait has an end, never raises SIGPIPE, and is silent after fork.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::poll::{self, Interest};
@@ -11,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 
 pub struct Socket {
-    stream: TcpStream,
+    stream: OwnedFd,
     owner: u32,
     deadline: Cell<Deadline>,
     silence: Cell<Option<Duration>>,
@@ -33,12 +35,27 @@ impl Socket {
         stream
             .set_nodelay(true)
             .map_err(|cause| unreachable(address, &cause))?;
-        Ok(Self {
+        Ok(Self::over(stream.into(), deadline))
+    }
+
+    /// To a process of this node; never waits, not even for a listener whose queue is full.
+    pub fn connect_unix(path: &Path) -> io::Result<Self> {
+        let fd = new_socket(libc::AF_UNIX)?;
+        connect_local(fd.as_raw_fd(), path)?;
+        Ok(Self::over(fd, Deadline::never()))
+    }
+
+    fn over(stream: OwnedFd, deadline: Deadline) -> Self {
+        Self {
             stream,
             owner: std::process::id(),
             deadline: Cell::new(deadline),
             silence: Cell::new(None),
-        })
+        }
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
     }
 
     /// Every later wait ends here.
@@ -88,18 +105,40 @@ fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {
     } else {
         libc::AF_INET6
     };
-    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: plain socket(2); the descriptor is owned at once.
-    let fd = unsafe {
-        let fd = libc::socket(family, kind, 0);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(fd)
-    };
+    let fd = new_socket(family)?;
     match connect_raw(fd.as_raw_fd(), address) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
         _ => Ok(TcpStream::from(fd)),
+    }
+}
+
+fn new_socket(family: libc::c_int) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: plain socket(2); the descriptor is owned at once.
+    unsafe {
+        match libc::socket(family, kind, 0) {
+            fd if fd >= 0 => Ok(OwnedFd::from_raw_fd(fd)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+fn connect_local(fd: RawFd, path: &Path) -> io::Result<()> {
+    // SAFETY: all bytes of a sockaddr_un may be zero.
+    let mut raw: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let bytes = path.as_os_str().as_bytes();
+    // The last byte stays zero.
+    if bytes.len() >= raw.sun_path.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (slot, byte) in raw.sun_path.iter_mut().zip(bytes) {
+        *slot = *byte as libc::c_char;
+    }
+    // SAFETY: the structure is built completely and lives through connect(2).
+    match unsafe { libc::connect(fd, (&raw const raw).cast(), size_of_val(&raw) as libc::socklen_t) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -140,7 +179,12 @@ fn unreachable(address: SocketAddr, cause: &io::Error) -> Error {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.retrying(Interest::Read, || (&self.stream).read(buffer))
+        let fd = self.stream.as_raw_fd();
+        self.retrying(Interest::Read, || {
+            // SAFETY: recv(2) writes at most `buffer.len()` bytes into the buffer.
+            let received = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+            usize::try_from(received).map_err(|_| io::Error::last_os_error())
+        })
     }
 }
 
@@ -172,7 +216,8 @@ impl Write for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.owner == std::process::id() {
-            let _peer_may_be_gone = self.stream.shutdown(std::net::Shutdown::Both);
+            // SAFETY: plain shutdown(2) of our own descriptor; the peer may be gone already.
+            unsafe { libc::shutdown(self.stream.as_raw_fd(), libc::SHUT_RDWR) };
         }
     }
 }

@@ -16,6 +16,7 @@ mod life;
 mod list;
 mod lying_server;
 mod model;
+mod node_session;
 mod nvme;
 mod refusals;
 mod resize;

@@ -3,7 +3,7 @@
 //! proved against the rule, and not beside it.
 
 mod client;
-mod conduct;
+pub mod conduct;
 mod datasets;
 mod deletion;
 mod exports;

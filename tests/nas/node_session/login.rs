@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::world::{NodeSession, Process, faults, section, write_sections};
+use crate::rules::conduct::{calls_of, logins};
+use crate::support::{DATASET, Nas};
+
+const PARENT: &str = "pool.dataset.query";
+
+fn parent() -> serde_json::Value {
+    json!([[["id", "=", DATASET]]])
+}
+
+#[test]
+fn a_login_that_is_over_is_made_anew_and_nobody_notices() {
+    // The rule about roles trusts a login for 5 s.
+    let nas = Nas::start(&["--session-lifetime", "6000"]);
+    let _session = NodeSession::start(&[&nas]);
+    let mut processes: Vec<Process> = (0..3).map(|_| Process::of(&nas)).collect();
+    processes[0].ask(PARENT, parent());
+    std::thread::sleep(Duration::from_millis(6500));
+    for process in &mut processes {
+        for id in 0..4 {
+            process.call(id, PARENT, parent());
+        }
+    }
+    for process in &mut processes {
+        for _ in 0..4 {
+            assert_eq!(process.hear().unwrap()["result"][0]["id"], DATASET);
+        }
+    }
+    assert_eq!(logins(&nas), 2);
+}
+
+#[test]
+fn a_role_that_is_missing_costs_no_login() {
+    let nas = Nas::start(&["--role", "DATASET_READ"]);
+    let _session = NodeSession::start(&[&nas]);
+    let mut process = Process::of(&nas);
+    process.ask(PARENT, parent());
+    std::thread::sleep(Duration::from_millis(5500));
+    for _ in 0..2 {
+        let answer = process.ask("iscsi.extent.query", json!([]));
+        assert_eq!(answer["error"]["data"]["error"], 13);
+    }
+    assert_eq!((logins(&nas), calls_of(&nas, "auth.me").len()), (1, 1));
+}
+
+#[test]
+fn a_server_that_restarts_costs_one_login() {
+    let faults =
+        faults(&json!([{"method": "iscsi.extent.query", "nth": 1, "when": "before", "do": "restart"}]));
+    let nas = Nas::start(&["--faults", &faults]);
+    let _session = NodeSession::start(&[&nas]);
+    let mut bystander = Process::of(&nas);
+    let mut process = Process::of(&nas);
+    bystander.ask(PARENT, parent());
+    process.call(1, "iscsi.extent.query", json!([]));
+    // Whether it ran is unknown: the process hears no answer.
+    assert_eq!(process.hear(), None);
+    bystander.ask(PARENT, parent());
+    assert_eq!(logins(&nas), 2);
+}
+
+#[test]
+fn a_refused_key_is_told_and_not_tried_again() {
+    let nas = Nas::new();
+    let session = NodeSession::start(&[&nas]);
+    write_sections(&[section(&nas, &[("tn_api_user", "somebody_else")])]);
+    let mut process = Process::of(&nas);
+    process.call(1, PARENT, parent());
+    let said = process.hear().unwrap();
+    assert!(
+        said["fallback"].as_str().unwrap().contains("somebody_else"),
+        "{said}"
+    );
+    for _ in 0..3 {
+        let said = Process::connect().exchange(&Process::hello(&nas));
+        assert!(
+            said["fallback"].as_str().unwrap().contains("somebody_else"),
+            "{said}"
+        );
+    }
+    assert_eq!(logins(&nas), 1);
+    drop(session);
+}
+
+#[test]
+fn two_nas_have_a_connection_each_and_two_storages_of_one_share_it() {
+    let (one, two) = (Nas::new(), Nas::new());
+    let _session = NodeSession::start(&[&one, &two]);
+    let twin = section(&one, &[]).replace(&one.storeid, "twin");
+    write_sections(&[section(&one, &[]), section(&two, &[]), twin]);
+    let mut hello = Process::hello(&one);
+    hello["storeid"] = json!("twin");
+    let mut process = Process::connect();
+    assert_eq!(process.exchange(&hello)["ok"], true);
+    process.ask(PARENT, parent());
+    Process::of(&one).ask(PARENT, parent());
+    Process::of(&two).ask(PARENT, parent());
+    assert_eq!((logins(&one), logins(&two)), (1, 1));
+}
+
+#[test]
+fn the_version_is_told_once_it_is_known() {
+    let nas = Nas::start(&["--api-version", "25.10.4"]);
+    let _session = NodeSession::start(&[&nas]);
+    Process::of(&nas).ask(PARENT, parent());
+    let welcome = Process::connect().exchange(&Process::hello(&nas));
+    assert_eq!(welcome, json!({"ok": true, "version": "25.10.4"}));
+}
