@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::image::parse_vmid;
 use super::look::Look;
+use super::mark::{new_mark, write_mark};
 use super::{UNDER_LOCK, anchor, api, on, space, undone};
 use crate::api::dataset::{self, Made, NewZvol};
 use crate::api::{Api, Flight, Lane, done_or_found};
-use crate::config::{BlockSize, Config, VolumeNames, cluster};
+use crate::config::{BlockSize, Config, VolumeNames};
 use crate::error::{Error, Kind, Result};
-use crate::sys::random;
 use crate::transport::{self, Terms, Transport};
 use crate::undo::Undo;
 use crate::volume::{Mark, Volname, ZvolName, size};
@@ -183,12 +183,7 @@ fn build(
     } else {
         plan.volname.clone()
     };
-    let mark = Mark {
-        cluster: cluster::id_or_new()?,
-        storeid: config.storeid.clone(),
-        volname,
-        nonce: random::uuid()?,
-    };
+    let mark = new_mark(config, volname)?;
     let made = create_zvol(config, order, zvol, &mark, api, undo, transport)?;
     if Mark::read(zvol, &made.user_properties).as_ref() != Some(&mark) {
         // 26.0.0-BETA.1 to BETA.3 drop user properties at creation.
@@ -279,31 +274,6 @@ fn who_has_it(api: &mut Api, zvol: &ZvolName, full: &str, nonce: &str, refused: 
         .advice("run the command again"),
         None => refused,
     }
-}
-
-pub fn write_mark(config: &Config, zvol: &ZvolName, mark: &Mark, api: &mut Api) -> Result<()> {
-    write_mark_of(config, zvol, zvol, mark, api)
-}
-
-/// Writes on `zvol` the mark that is right when it is called `named`.
-pub fn write_mark_of(
-    config: &Config,
-    zvol: &ZvolName,
-    named: &ZvolName,
-    mark: &Mark,
-    api: &mut Api,
-) -> Result<()> {
-    let full = zvol.full(&config.dataset);
-    let request = dataset::set_properties(&full, &mark.properties(named));
-    let kept = |api: &mut Api| {
-        let row = find(api, &full)?;
-        let written = row.filter(|row| Mark::read(named, &row.user_properties).as_ref() == Some(mark));
-        Ok(written.map(|row| Made {
-            volsize: row.volsize,
-            user_properties: row.user_properties,
-        }))
-    };
-    done_or_found(api, request, kept).map(|_| ())
 }
 
 /// Destroys the zvol if it is the one that this call made and nothing exports it.

@@ -2,16 +2,17 @@
 //! one whose last LUN goes with its zvol.
 
 use super::look::Look;
+use super::mark::mark_with;
 use super::undone;
 use crate::api::dataset::{self, NewZvol};
 use crate::api::{Api, done_or_found};
-use crate::config::{Config, cluster};
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
 use crate::transport::{Terms, Transport};
 use crate::undo::Undo;
+use crate::volume::ZvolName;
 use crate::volume::zvol::WEIGHT;
-use crate::volume::{Mark, ZvolName};
 
 const SIZE: u64 = 1 << 30;
 
@@ -77,12 +78,7 @@ fn make(
 
 fn create(config: &Config, api: &mut Api, weight: &ZvolName, nonce: &str) -> Result<()> {
     let full = weight.full(&config.dataset);
-    let mark = Mark {
-        cluster: cluster::id_or_new()?,
-        storeid: config.storeid.clone(),
-        volname: weight.to_string(),
-        nonce: nonce.to_owned(),
-    };
+    let mark = mark_with(config, weight.as_str(), nonce)?;
     let request = dataset::create(&NewZvol {
         name: &full,
         volsize: SIZE,

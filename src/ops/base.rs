@@ -1,9 +1,9 @@
 //! create_base: a disk becomes the template that linked clones are made from.
 
-use super::alloc::write_mark;
 use super::device;
 use super::image::no_zvol;
 use super::look::{Look, ours_to_change};
+use super::mark::{new_mark, write_mark};
 use super::others::not_anothers;
 use super::rename::{mark_back, move_zvol};
 use super::snapshot;
@@ -11,7 +11,7 @@ use super::{UNDER_LOCK, api, on, undone};
 use crate::api::dataset::Resource;
 use crate::api::snapshot::{self as api_snapshot, Named};
 use crate::api::{Api, Coming, Lane};
-use crate::config::{Config, VolumeNames, cluster};
+use crate::config::{Config, VolumeNames};
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
 use crate::transport::{self, Exports};
@@ -108,15 +108,11 @@ fn build(
         VolumeNames::Transport => look.exports.volname_as(exported, to),
     };
     let own = own.unwrap_or_else(|| to.to_string());
-    let mark = Mark {
-        cluster: cluster::id_or_new()?,
-        storeid: config.storeid.clone(),
-        volname: match volname.rsplit_once('/') {
-            Some((base, _)) => format!("{base}/{own}"),
-            None => own,
-        },
-        nonce: random::uuid()?,
+    let volname = match volname.rsplit_once('/') {
+        Some((base, _)) => format!("{base}/{own}"),
+        None => own,
     };
+    let mark = new_mark(config, volname)?;
     mark_back(config, from, to, row, undo);
     // Last: it says that the template is whole.
     write_mark(config, to, &mark, api)?;

@@ -1,15 +1,15 @@
 //! clone_image: a linked clone of a template, or of a snapshot.
 
-use super::alloc::{find, next_name, take_back, together, write_mark};
+use super::alloc::{find, next_name, take_back, together};
 use super::image::{no_zvol, parse_vmid};
 use super::look::Look;
+use super::mark::{new_mark, write_mark};
 use super::{UNDER_LOCK, anchor, api, on, space, undone};
 use crate::api::dataset::{self, Resource};
 use crate::api::snapshot;
 use crate::api::{Api, Lane, done_or_found};
-use crate::config::{Config, VolumeNames, cluster};
+use crate::config::{Config, VolumeNames};
 use crate::error::{Error, Kind, Result};
-use crate::sys::random;
 use crate::transport::{self, Terms, Transport};
 use crate::undo::Undo;
 use crate::volume::{Mark, SnapName, Volname, ZvolName};
@@ -95,12 +95,7 @@ fn build(
     } else {
         plan.volname.clone()
     };
-    let mut mark = Mark {
-        cluster: cluster::id_or_new()?,
-        storeid: config.storeid.clone(),
-        volname: spelt(own),
-        nonce: random::uuid()?,
-    };
+    let mut mark = new_mark(config, spelt(own))?;
     let origin = source.snapshot.full(&source.zvol.full(&config.dataset));
     create(config, transport, &origin, zvol, &mark, api, undo)?;
     let full = zvol.full(&config.dataset);

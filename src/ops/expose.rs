@@ -6,13 +6,14 @@ use super::clone;
 use super::device;
 use super::free::destroy_when_idle;
 use super::look::Look;
+use super::mark::new_mark;
 use super::{FOR_EXPOSURE, api as connect, undone};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Flight, Lane};
 use crate::config::{Config, cluster};
 use crate::error::{Error, Kind, Result};
 use crate::logging::{self, Level};
-use crate::sys::{paths, random};
+use crate::sys::paths;
 use crate::transport::{self, Identity, Terms, Transport, lease, memory};
 use crate::undo::Undo;
 use crate::volume::{DeviceName, Mark, SnapName, ZvolName};
@@ -103,12 +104,7 @@ fn make(
     api: &mut Api,
     undo: &mut Undo<'static, Api>,
 ) -> Result<Identity> {
-    let mark = Mark {
-        cluster: cluster::id_or_new()?,
-        storeid: config.storeid.clone(),
-        volname: temporary.to_string(),
-        nonce: random::uuid()?,
-    };
+    let mark = new_mark(config, temporary.as_str())?;
     let plan = look.exports.plan(temporary)?;
     clone::create(config, transport, origin, temporary, &mark, api, undo)?;
     let full = temporary.full(&config.dataset);

@@ -16,6 +16,7 @@ mod hooks;
 mod image;
 mod list;
 mod look;
+mod mark;
 mod name;
 mod others;
 mod rename;

@@ -3,16 +3,17 @@
 use std::rc::Rc;
 
 use super::again::export_again;
-use super::alloc::{free_name, next_name, wanted, write_mark, write_mark_of};
+use super::alloc::{free_name, next_name, wanted};
 use super::device;
 use super::free::one_of;
 use super::image::{no_zvol, parse_vmid};
 use super::look::{Look, ours_to_change};
+use super::mark::{mark_with, write_mark, write_mark_of};
 use super::others::not_anothers;
 use super::{UNDER_LOCK, api, on, undone};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Flight, Lane, done_or_found};
-use crate::config::{Config, VolumeNames, cluster};
+use crate::config::{Config, VolumeNames};
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
 use crate::transport::{self, Terms};
@@ -153,16 +154,12 @@ pub fn export_as(
     let plan = look.exports.plan(zvol)?;
     let published = look.exports.publish(api, undo, zvol, plan, terms)?;
     let plain = config.names == VolumeNames::Plain || zvol.is_cloudinit();
-    Ok(Mark {
-        cluster: cluster::id_or_new()?,
-        storeid: config.storeid.clone(),
-        volname: if plain {
-            zvol.to_string()
-        } else {
-            published.volname
-        },
-        nonce: terms.nonce.to_owned(),
-    })
+    let volname = if plain {
+        zvol.to_string()
+    } else {
+        published.volname
+    };
+    mark_with(config, volname, terms.nonce)
 }
 
 /// A zvol of the new guest that still carries the old name in its mark: an earlier call died after the renaming.

@@ -6,11 +6,10 @@ use super::trace::{self, Trace};
 use super::{Report, State};
 use crate::api::dataset::Resource;
 use crate::api::{Api, Flight, snapshot};
-use crate::config::cluster;
 use crate::error::{Error, Kind, Result};
-use crate::ops::alloc::write_mark;
 use crate::ops::dependents::Dependents;
 use crate::ops::look::Look;
+use crate::ops::mark::{new_mark, write_mark};
 use crate::ops::others::not_anothers;
 use crate::ops::rename::{export_as, move_full};
 use crate::ops::{anchor, device, undone};
@@ -357,12 +356,7 @@ impl Job {
     /// As the guest's configuration spells the volume, so lists have to.
     fn old_mark(&self) -> Result<Mark> {
         let (_, volname) = self.place.spelt.split_once(':').unwrap_or_default();
-        Ok(Mark {
-            cluster: cluster::id_or_new()?,
-            storeid: self.survey.source.config.storeid.clone(),
-            volname: volname.to_owned(),
-            nonce: random::uuid()?,
-        })
+        new_mark(&self.survey.source.config, volname)
     }
 }
 
