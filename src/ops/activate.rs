@@ -154,12 +154,8 @@ fn mapped_again(
     let full = zvol.full(&config.dataset);
     let row = look.child(zvol).ok_or_else(|| no_zvol(&full))?;
     let origin = row.origin.as_deref().and_then(|origin| {
-        let name = origin
-            .split('@')
-            .next()?
-            .strip_prefix(&config.dataset)?
-            .strip_prefix('/')?;
-        ZvolName::parse(name)
+        let (full, _) = origin.split_once('@')?;
+        ZvolName::below(&config.dataset, full)
     });
     let like = origin.as_ref().unwrap_or(zvol);
     logging::warn(format!("zvol '{full}' had no export any more; it gets a new one"));

@@ -41,7 +41,7 @@ impl Exposure {
 
 /// The row as an exposure of a snapshot of `zvol`, made by any node.
 pub fn exposure(config: &Config, zvol: &ZvolName, row: &Resource) -> Option<Exposure> {
-    let clone = ZvolName::parse(row.name.strip_prefix(&config.dataset)?.strip_prefix('/')?)?;
+    let clone = ZvolName::below(&config.dataset, &row.name)?;
     let (origin, snapshot) = row.origin.as_deref()?.split_once('@')?;
     let ours = clone.is_temporary()
         && origin == zvol.full(&config.dataset)

@@ -69,13 +69,12 @@ impl Look {
 }
 
 fn split(config: &Config, resources: Vec<Resource>) -> Result<(Resource, Vec<(ZvolName, Resource)>)> {
-    let prefix = format!("{}/", config.dataset);
     let mut parent = None;
     let mut children = Vec::new();
     for resource in resources {
         if resource.name == config.dataset {
             parent = Some(resource);
-        } else if let Some(name) = resource.name.strip_prefix(&prefix).and_then(ZvolName::parse) {
+        } else if let Some(name) = ZvolName::below(&config.dataset, &resource.name) {
             children.push((name, resource));
         }
     }
@@ -179,8 +178,8 @@ pub fn spelling(
 fn template_of(config: &Config, look: &Look, clone: &Resource) -> Result<Option<String>> {
     let base = clone.origin.as_deref().and_then(|origin| {
         let (full, snapshot) = origin.split_once('@')?;
-        let name = full.strip_prefix(&config.dataset)?.strip_prefix('/')?;
-        ZvolName::parse(name).filter(|name| name.is_base() && snapshot == SnapName::base().as_str())
+        ZvolName::below(&config.dataset, full)
+            .filter(|name| name.is_base() && snapshot == SnapName::base().as_str())
     });
     let Some(base) = base else { return Ok(None) };
     let spelt = match look.child(&base) {

@@ -20,6 +20,11 @@ impl ZvolName {
         (!text.is_empty() && text.len() <= 200 && text.chars().all(allowed)).then(|| Self(text.to_owned()))
     }
 
+    /// The zvol with this full name, if it is directly below `dataset`.
+    pub fn below(dataset: &str, full: &str) -> Option<Self> {
+        Self::parse(full.strip_prefix(dataset)?.strip_prefix('/')?)
+    }
+
     /// A name for a new zvol of guest `vmid`, as PVE asked for it.
     pub fn for_guest(text: &str, vmid: u32) -> Result<Self> {
         let refused = |why: &str| {
@@ -169,6 +174,15 @@ mod tests {
         assert_eq!(name("vm-100").owner(), None);
         assert_eq!(name("vm-1x0-disk-0").owner(), None);
         assert_eq!(name(WEIGHT).owner(), None);
+    }
+
+    #[test]
+    fn only_direct_children_of_the_dataset_are_zvols_of_it() {
+        let below = |full| ZvolName::below("tank/a", full);
+        assert_eq!(below("tank/a/vm-100-disk-0"), Some(name("vm-100-disk-0")));
+        for other in ["tank/a", "tank/a/", "tank/ab/x", "tank/a/b/x", "tank/x", "x"] {
+            assert_eq!(below(other), None, "{other}");
+        }
     }
 
     #[test]
