@@ -285,15 +285,7 @@ fn the_sectors_of_the_disk_stay_what_they_were() {
 fn a_disk_of_an_older_plugin_goes_too() {
     let world = World::new(By::Iscsi, By::Nvme);
     let volid = world.vm_with_disk("scsi0");
-    world.nas.server.nas(|tables| {
-        tables
-            .zfs
-            .datasets
-            .get_mut(&format!("{DATASET}/vm-100-disk-0"))
-            .unwrap()
-            .user
-            .clear();
-    });
+    world.strip_marks();
     world.apply(&volid).must_be_done();
     assert!(
         world.vm_config().contains("scsi0: to:vol-vm-100-disk-0-ns"),

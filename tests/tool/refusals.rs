@@ -446,15 +446,7 @@ fn a_node_without_proxmox_ve() {
 fn what_is_exported_by_another_target() {
     let mut world = World::new(By::Iscsi, By::Nvme);
     let volid = world.vm_with_disk("scsi0");
-    world.nas.server.nas(|tables| {
-        tables
-            .zfs
-            .datasets
-            .get_mut(&format!("{DATASET}/vm-100-disk-0"))
-            .unwrap()
-            .user
-            .clear();
-    });
+    world.strip_marks();
     world.set("from", "target_iqn", crate::world::OTHER_TARGET);
     refused(
         &world,

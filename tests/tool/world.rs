@@ -163,6 +163,14 @@ impl World {
         self.nas.server.write_tag(zvol, tag).unwrap();
     }
 
+    /// As if an older plugin had made the disk of VM 100.
+    pub fn strip_marks(&self) {
+        self.nas.server.nas(|tables| {
+            let disk = tables.zfs.datasets.get_mut(&format!("{DATASET}/vm-100-disk-0"));
+            disk.unwrap().user.clear();
+        });
+    }
+
     pub fn guest(&self, file: &str, text: &str) {
         fs::write(self.node.join("etc-pve/nodes").join(file), text).unwrap();
     }
