@@ -5,17 +5,9 @@
 
 mod common;
 
-use common::{Client, GIB, TANK, server, switched};
+use common::{Client, GIB, HOST, TANK, started, switched};
 use serde_json::{Value, json};
 use truenas_sim::Server;
-
-const HOST: &str = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555550";
-
-fn started(arguments: &[&str]) -> (Server, Client) {
-    let server = server(&[&["--link-delay", "0"], arguments].concat());
-    let client = Client::logged_in(&server);
-    (server, client)
-}
 
 fn path(name: &str) -> String {
     format!("zvol/{TANK}/{name}")

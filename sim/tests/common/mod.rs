@@ -21,6 +21,7 @@ use tungstenite::{Message, WebSocket};
 
 pub const TANK: &str = "tank/proxmox";
 pub const GIB: u64 = 1 << 30;
+pub const HOST: &str = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555550";
 
 /// A server with the delays that only cost time made short. TRUENAS_SIM_CONFORMANCE=DIR keeps what it says, as
 /// DIR/<version>-<number>.jsonl, for a check of its answers against the types of its version.
@@ -44,6 +45,13 @@ pub fn server(arguments: &[&str]) -> Server {
         options.traffic = Some(Path::new(&folder).join(name));
     }
     Server::start(options).expect("server")
+}
+
+/// A server whose zvols have their links at once, and a client that is logged in.
+pub fn started(arguments: &[&str]) -> (Server, Client) {
+    let server = server(&[&["--link-delay", "0"], arguments].concat());
+    let client = Client::logged_in(&server);
+    (server, client)
 }
 
 pub enum Stream {
@@ -220,6 +228,15 @@ impl Client {
         let data =
             json!({"name": format!("{TANK}/{name}"), "type": "VOLUME", "volsize": GIB, "sparse": true});
         self.ok("pool.dataset.create", json!([data]))
+    }
+
+    /// The host `HOST`, with these fields besides its name.
+    pub fn host(&mut self, more: &Value) -> Value {
+        let mut data = json!({"hostnqn": HOST});
+        data.as_object_mut()
+            .expect("object")
+            .extend(more.as_object().expect("object").clone());
+        self.ok("nvmet.host.create", json!([data]))
     }
 
     /// An extent on a volume of that name; its id.
