@@ -6,7 +6,8 @@ use v5.36;
 
 use TestNode qw(root node_folder untaint);
 
-# Process id of each, and of the process that started it.
+# By process id: the process that started it, and its output. Closing that waits for its end, so it is kept until it was told
+# to end.
 my %running;
 
 sub binary () {
@@ -19,8 +20,8 @@ sub binary () {
 sub start ($class, $sim) {
     my $pid = open my $output, '-|', binary(), node_folder(), untaint("$sim->{folder}/exports.json")
         or die "fake-node: $!";
-    $running{$pid} = $$;
-    my $self = bless { output => $output }, $class;
+    $running{$pid} = { owner => $$, output => $output };
+    my $self = bless {}, $class;
     my $line = <$output> // die "fake-node ended\n";
     die "fake-node said: $line" if $line !~ /^node: fake /;
     return $self;
@@ -53,9 +54,9 @@ sub ask ($self, $program, @arguments) {
 # Before the folder of the node goes.
 END {
     local $?;
-    for my $pid (grep { $running{$_} == $$ } keys %running) {
+    for my $pid (grep { $running{$_}->{owner} == $$ } keys %running) {
         kill TERM => $pid;
-        waitpid $pid, 0;
+        close $running{$pid}->{output};
     }
 }
 

@@ -4,7 +4,7 @@ package TestSim;
 
 use v5.36;
 
-use JSON::PP qw(decode_json);
+use JSON::PP qw(decode_json encode_json);
 
 use PVE::Storage::TrueNAS::Native;
 use Test::More;
@@ -48,6 +48,7 @@ sub start ($class, %options) {
     my $line = <$output> // die "truenas-sim ended\n";
     @$self{qw(host port fingerprint)} = $line =~ m{wss://([\d.]+):(\d+).*fingerprint (sha256:[0-9a-f]+)}
         or die "truenas-sim said: $line";
+    ($self->{plain}) = $line =~ m{http://[\d.]+:(\d+)};
     return $self;
 }
 
@@ -83,6 +84,16 @@ sub configure ($self, $storeid, %given) {
     my @lines = map { "\t$_ $section->{$_}\n" } grep { $_ ne 'type' } sort keys %$section;
     write_cfg(join '', "truenasplugin: $storeid\n", @lines, "\n");
     return PVE::Storage::config();
+}
+
+# Calls the API as somebody else would. Wants a server that was started with plain => ''.
+sub by_hand ($self, $method, $params) {
+    my @command = (root() . '/rig/tests/api', untaint($self->{plain}), $KEY, $method, encode_json($params));
+    open my $output, '-|', @command or die "$command[0]: $!";
+    local $/ = undef;
+    my $said = <$output>;
+    close $output or die "$method failed\n";
+    return JSON::PP->new->allow_nonref->decode($said);
 }
 
 # LUNs that initiators would see, without the one that keeps the target visible: number => size.
