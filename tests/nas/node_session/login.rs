@@ -86,6 +86,59 @@ fn a_refused_key_is_told_and_not_tried_again() {
     drop(session);
 }
 
+/// A key of the same length and shape.
+fn another_key(nas: &Nas) -> String {
+    nas.server
+        .api_key()
+        .chars()
+        .map(|c| if c == 'a' { 'b' } else { c })
+        .rev()
+        .collect()
+}
+
+#[test]
+fn a_key_that_was_replaced_is_read_anew() {
+    let nas = Nas::new();
+    let _session = NodeSession::start(&[&nas]);
+    Process::of(&nas).ask(PARENT, parent());
+    // The administrator stores a key that is wrong, and then the right one again.
+    let wrong = another_key(&nas);
+    write_sections(&[section(&nas, &[("api_key", &wrong)])]);
+    let answer = Process::connect().exchange(&Process::hello(&nas));
+    assert_eq!(answer["fallback"], "the storage has another key");
+    let mut hello = Process::hello(&nas);
+    hello["key_sha256"] = Process::hello_with_key(&nas, &wrong)["key_sha256"].clone();
+    let mut process = Process::connect();
+    assert_eq!(process.exchange(&hello)["ok"], true);
+    process.call(1, PARENT, parent());
+    assert!(
+        process.hear().unwrap()["fallback"]
+            .as_str()
+            .unwrap()
+            .contains("refused the login")
+    );
+    write_sections(&[section(&nas, &[])]);
+    Process::of(&nas).ask(PARENT, parent());
+    assert_eq!(logins(&nas), 2);
+}
+
+#[test]
+fn a_key_in_the_secret_file_serves_as_well() {
+    let nas = Nas::new();
+    let folder = crate::support::node().join("etc-pve/priv/storage");
+    std::fs::create_dir_all(&folder).unwrap();
+    let secret = json!({"api_key": nas.server.api_key()}).to_string();
+    std::fs::write(folder.join(format!("{}.truenas", nas.storeid)), secret).unwrap();
+    let _session = NodeSession::start(&[&nas]);
+    let without: Vec<String> = section(&nas, &[])
+        .lines()
+        .filter(|line| !line.contains("api_key"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    write_sections(&without);
+    Process::of(&nas).ask(PARENT, parent());
+}
+
 #[test]
 fn two_nas_have_a_connection_each_and_two_storages_of_one_share_it() {
     let (one, two) = (Nas::new(), Nas::new());

@@ -89,6 +89,16 @@ impl NodeSession {
         assert!(done.unwrap().success());
     }
 
+    /// Bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
     /// How it ended; the test ends when it does not.
     pub fn wait(&mut self) -> std::process::ExitStatus {
         let until = Instant::now() + PATIENCE;
@@ -122,7 +132,11 @@ impl Process {
     }
 
     pub fn hello(nas: &Nas) -> Value {
-        let digest = ring::digest::digest(&ring::digest::SHA256, nas.server.api_key().as_bytes());
+        Self::hello_with_key(nas, nas.server.api_key())
+    }
+
+    pub fn hello_with_key(nas: &Nas, key: &str) -> Value {
+        let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
         let key: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         json!({"v": 1, "storeid": nas.storeid, "key_sha256": key})
     }
@@ -164,6 +178,11 @@ impl Process {
 
     /// The next message; `None` when the session has closed the connection.
     pub fn hear_text(&mut self) -> Option<String> {
+        let length = self.length()?;
+        Some(self.text(length))
+    }
+
+    fn length(&mut self) -> Option<usize> {
         let mut length = [0; 4];
         match self.stream.read_exact(&mut length) {
             Err(cause)
@@ -172,13 +191,28 @@ impl Process {
                     ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
                 ) =>
             {
-                return None;
+                None
             }
-            other => other.unwrap(),
+            other => {
+                other.unwrap();
+                Some(usize::try_from(u32::from_be_bytes(length)).unwrap())
+            }
         }
-        let mut text = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+    }
+
+    fn text(&mut self, length: usize) -> String {
+        let mut text = vec![0; length];
         self.stream.read_exact(&mut text).unwrap();
-        Some(String::from_utf8(text).unwrap())
+        String::from_utf8(text).unwrap()
+    }
+
+    /// A message has begun, of so many bytes.
+    pub fn hear_length(&mut self) -> usize {
+        self.length().unwrap()
+    }
+
+    pub fn hear_rest(&mut self, length: usize) -> Value {
+        serde_json::from_str(&self.text(length)).unwrap()
     }
 
     pub fn hear(&mut self) -> Option<Value> {
