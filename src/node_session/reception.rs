@@ -31,6 +31,18 @@ struct Served {
     worker: JoinHandle<()>,
 }
 
+impl Served {
+    fn join(self) {
+        if self.worker.join().is_err() {
+            let host = self.login.address.host;
+            logging::log(
+                Level::Error,
+                &format!("node session: the worker for '{host}' ended by a panic"),
+            );
+        }
+    }
+}
+
 pub struct Reception {
     listener: UnixListener,
     asked_to_end: OwnedFd,
@@ -66,7 +78,7 @@ impl Reception {
                 self.let_in();
             }
             self.hear(&ready);
-            self.served.retain(|served| !served.worker.is_finished());
+            self.forget_the_ended();
             if self.served.is_empty() && self.last_visit.elapsed() >= self.idle {
                 break;
             }
@@ -134,10 +146,9 @@ impl Reception {
         match self.begin(wish.login) {
             Ok(served) => {
                 let _a_new_worker_takes = served.shared.take(client, wish.turn);
-                if let Some(old) = known.and_then(|at| self.served.get_mut(at)) {
-                    *old = served;
-                } else {
-                    self.served.push(served);
+                match known.and_then(|at| self.served.get_mut(at)) {
+                    Some(old) => std::mem::replace(old, served).join(),
+                    None => self.served.push(served),
                 }
             }
             Err(cause) => {
@@ -150,12 +161,7 @@ impl Reception {
     fn begin(&self, login: Login) -> std::io::Result<Served> {
         let (shared, door) = Shared::new()?;
         let shared = Arc::new(shared);
-        let worker = Worker {
-            login: login.clone(),
-            shared: shared.clone(),
-            door,
-            idle: self.idle,
-        };
+        let worker = Worker::new(login.clone(), shared.clone(), door, self.idle);
         let worker = thread::Builder::new().spawn(move || worker.run())?;
         Ok(Served {
             login,
@@ -164,12 +170,16 @@ impl Reception {
         })
     }
 
+    fn forget_the_ended(&mut self) {
+        let (ended, served) = std::mem::take(&mut self.served)
+            .into_iter()
+            .partition(|served| served.worker.is_finished());
+        self.served = served;
+        Vec::<Served>::into_iter(ended).for_each(Served::join);
+    }
+
     fn end(self) {
         self.served.iter().for_each(|served| served.shared.stop());
-        for served in self.served {
-            if served.worker.join().is_err() {
-                logging::log(Level::Error, "node session: a worker ended by a panic");
-            }
-        }
+        self.served.into_iter().for_each(Served::join);
     }
 }

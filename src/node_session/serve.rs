@@ -29,8 +29,8 @@ const GRACE: Duration = Duration::from_secs(20);
 /// Why a connection is not used any more.
 #[derive(Debug)]
 pub enum End {
-    /// The login is over; what it refused waits for the next.
-    LoginExpired,
+    /// The login is over, or calls that never end fill it; what it refused waits for the next.
+    Renew,
     Broken(Error),
     Idle,
     Stopped,
@@ -191,7 +191,7 @@ impl<'a> Serving<'a> {
             }
         }
         match login_is_over {
-            true => self.end(End::LoginExpired),
+            true => self.end(End::Renew),
             false => self.login_proved = Instant::now(),
         }
     }
@@ -220,7 +220,7 @@ impl<'a> Serving<'a> {
             false => PING_WHEN_AWAITED,
         };
         if useless {
-            self.end(End::LoginExpired);
+            self.end(End::Renew);
         }
         match self.pinged {
             Some(at) if at.elapsed() >= DEAD => {

@@ -1,7 +1,7 @@
 //! Keeps one connection to one NAS, for all processes of the node that use its storages.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::nas::{Door, Login, Shared, State};
 use super::processes::Processes;
@@ -15,14 +15,19 @@ use crate::sys::poll;
 /// Less than the 15 s for which a NAS is known to be away: nobody has to find that out again.
 const OPENING: Duration = Duration::from_secs(8);
 const AWAY: Duration = Duration::from_secs(5);
+/// A connection that did not live longer was none.
+const SHORT: Duration = Duration::from_secs(10);
 /// A key that was refused is not tried again soon: it is wrong, or it has just been replaced.
 const REFUSED: Duration = Duration::from_secs(60);
 
 pub struct Worker {
-    pub login: Login,
-    pub shared: Arc<Shared>,
-    pub door: Door,
-    pub idle: Duration,
+    login: Login,
+    shared: Arc<Shared>,
+    door: Door,
+    idle: Duration,
+    /// The last one.
+    complaint: String,
+    last_was_short: bool,
 }
 
 /// Told even when the worker ends by a panic.
@@ -35,6 +40,17 @@ impl Drop for Leaving {
 }
 
 impl Worker {
+    pub fn new(login: Login, shared: Arc<Shared>, door: Door, idle: Duration) -> Self {
+        Self {
+            login,
+            shared,
+            door,
+            idle,
+            complaint: String::new(),
+            last_was_short: false,
+        }
+    }
+
     pub fn run(mut self) {
         let _leaving = Leaving(self.shared.clone());
         let mut processes = Processes::default();
@@ -61,21 +77,30 @@ impl Worker {
     /// False when there is nobody to serve any more.
     fn serve(&mut self, line: Line, processes: &mut Processes) -> bool {
         let version = line.version.clone();
+        self.complaint.clear();
         self.log(Level::Info, "logged in");
+        let opened = Instant::now();
         self.shared.set(State::Open { version });
         match Serving::new(&self.shared, &mut self.door, processes, self.idle, line).run() {
-            End::LoginExpired => true,
-            End::Broken(error) => {
-                self.log(Level::Warning, &error.cause);
-                true
-            }
+            End::Renew => true,
+            End::Broken(error) => self.broke(&error, opened.elapsed(), processes),
             End::Idle | End::Stopped => false,
         }
     }
 
+    /// Connections that break one after the other would cost login after login.
+    fn broke(&mut self, error: &Error, lived: Duration, processes: &mut Processes) -> bool {
+        let before = std::mem::replace(&mut self.last_was_short, lived < SHORT);
+        if before && self.last_was_short {
+            return self.stay_away(error, processes);
+        }
+        self.complain(&error.cause);
+        true
+    }
+
     /// False when nobody has asked for the NAS for a while.
     fn stay_away(&mut self, error: &Error, processes: &mut Processes) -> bool {
-        self.log(Level::Warning, &error.cause);
+        self.complain(&error.cause);
         self.send_away(&error.cause, processes);
         let until = Deadline::within(match error.kind {
             Kind::Auth => REFUSED,
@@ -98,6 +123,14 @@ impl Worker {
             newcomer.client.hand_back(reason);
         }
         processes.hand_back(reason);
+    }
+
+    /// Tried again every few seconds, it may be wrong for days.
+    fn complain(&mut self, what: &str) {
+        if self.complaint != what {
+            self.complaint = what.to_owned();
+            self.log(Level::Warning, what);
+        }
     }
 
     fn log(&self, level: Level, what: &str) {

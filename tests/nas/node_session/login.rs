@@ -64,6 +64,34 @@ fn a_server_that_restarts_costs_one_login() {
 }
 
 #[test]
+fn connections_that_break_one_after_the_other_cost_no_login_after_login() {
+    let close = |nth| json!({"method": "iscsi.extent.query", "nth": nth, "when": "before", "do": "close"});
+    let nas = Nas::start(&["--faults", &faults(&json!([close(1), close(2), close(3)]))]);
+    let _session = NodeSession::start(&[&nas]);
+    for _ in 0..2 {
+        let mut process = Process::of(&nas);
+        process.call(1, "iscsi.extent.query", json!([]));
+        assert_eq!(process.hear(), None);
+    }
+    // Sent away, at the door or soon after, until some seconds have passed.
+    let mut process = Process::connect();
+    let said = process.exchange(&Process::hello(&nas));
+    let said = if said["ok"] == true {
+        process.hear().unwrap()
+    } else {
+        said
+    };
+    assert!(
+        said["fallback"]
+            .as_str()
+            .unwrap()
+            .contains("closed the connection"),
+        "{said}"
+    );
+    assert_eq!(logins(&nas), 2);
+}
+
+#[test]
 fn a_refused_key_is_told_and_not_tried_again() {
     let nas = Nas::new();
     let session = NodeSession::start(&[&nas]);
