@@ -33,15 +33,15 @@ impl Limiter {
             self.table.clear();
             self.cleared = now;
         }
-        if rules.on(Rule::LimiterTable) && self.table.len() >= ENTRIES {
-            return false;
-        }
         let (calls, since) = self.table.entry((method.to_owned(), ip)).or_insert((0, now));
         if now.duration_since(*since) >= self.window {
             (*calls, *since) = (0, now);
         }
         *calls += 1;
-        *calls <= CALLS || !rules.on(Rule::Limiter)
+        let too_many = *calls > CALLS && rules.on(Rule::Limiter);
+        // Exactly: the entry of the 101st is made first, and lets everybody in again.
+        let full = self.table.len() == ENTRIES && rules.on(Rule::LimiterTable);
+        !too_many && !full
     }
 
     /// What a restart of the server forgets.

@@ -210,12 +210,27 @@ fn s2_6_a_full_table_refuses_everybody() {
     switched("limiter-table", |extra| {
         let server = server(extra);
         // Each address of 127.0.0.0/8 is another client.
-        for n in 1..=100 {
+        for n in 1..=99 {
             Client::from(&server, [127, 0, 1, n]).ok("core.ping", json!([]));
         }
-        let answer = Client::from(&server, [127, 0, 1, 101]).call("core.ping", json!([]));
-        answer["error"]["data"]["error"] == 16
+        let refused = |n: u8| {
+            let answer = Client::from(&server, [127, 0, 1, n]).call("core.ping", json!([]));
+            answer["error"]["data"]["error"] == 16
+        };
+        refused(100) && refused(1)
     });
+}
+
+#[test]
+fn s2_6_a_table_is_full_with_exactly_100_entries() {
+    let server = server(&[]);
+    for n in 1..=99 {
+        Client::from(&server, [127, 0, 1, n]).ok("core.ping", json!([]));
+    }
+    Client::from(&server, [127, 0, 1, 100]).failed("core.ping", json!([]));
+    for n in [101, 100, 1] {
+        Client::from(&server, [127, 0, 1, n]).ok("core.ping", json!([]));
+    }
 }
 
 #[test]
