@@ -1,21 +1,32 @@
 //! TrueNAS allows 20 logins per minute and address, successes included (truenas-api §2.6). All processes of
 //! the node share 15 of them through one file per NAS, so that the limiter is never hit.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+mod ledger;
+mod plan;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{clock, file, paths, poll};
+use crate::sys::{paths, poll};
+use ledger::Ledger;
+use plan::Verdict;
 
-const WINDOW_MILLIS: u64 = 60_000;
+/// TrueNAS counts for 60 s; a login may reach it a moment after its slot was taken.
+const WINDOW_MILLIS: u64 = 62_000;
 const LOGINS_PER_WINDOW: usize = 15;
-const LONGEST_WAIT_UNDER_LOCK: Duration = Duration::from_secs(5);
 const KEPT_FOR_UNDO: usize = 2;
 const KEPT_FOR_STATUS: usize = 5;
+/// So far ahead a process writes down the login that it waits for. More would be of another boot.
+const HORIZON_MILLIS: u64 = WINDOW_MILLIS;
+const LONGEST_WAIT_UNDER_LOCK: Duration = Duration::from_secs(5);
+/// No slot is waited for that leaves less time than this to use it.
+const FOR_THE_LOGIN: Duration = Duration::from_secs(1);
+const QUICKEST_REFUSAL: Duration = Duration::from_secs(1);
+/// While somebody else tries whether TrueNAS takes logins again.
+const TRIAL_LOOK: Duration = Duration::from_millis(500);
 
 /// Who asks for a login; some slots are kept for those who cannot wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +55,70 @@ impl Lane {
             Self::Work | Self::Locked | Self::Proof => LOGINS_PER_WINDOW - KEPT_FOR_UNDO - KEPT_FOR_STATUS,
         }
     }
+
+    fn patience(self, deadline: Deadline) -> Deadline {
+        let patience = deadline.keeping(FOR_THE_LOGIN);
+        match self {
+            Self::Locked => patience.at_most(LONGEST_WAIT_UNDER_LOCK),
+            _ => patience,
+        }
+    }
+}
+
+/// One login; what came of it has to be told.
+#[must_use]
+pub struct Slot {
+    address: IpAddr,
+    on_trial: bool,
+}
+
+impl Slot {
+    /// TrueNAS answered otherwise than that there were too many.
+    pub fn was_let_in(self) {
+        if !self.on_trial {
+            return;
+        }
+        self.change(|ledger| {
+            let refusal = plan::refusal(ledger.logins(), ledger.now);
+            let later = |at: &u64| refusal.is_none_or(|refusal| *at > refusal);
+            ledger.logins().iter().copied().filter(later).collect()
+        });
+    }
+
+    /// TrueNAS counts more logins than this node made. Nobody here tries again before its minute is over.
+    pub fn was_refused(self, cause: &Error) -> Error {
+        let mut wait = WINDOW_MILLIS;
+        self.change(
+            |ledger| match plan::judge(ledger.logins(), LOGINS_PER_WINDOW, ledger.now) {
+                // Sent before another process was refused.
+                Verdict::Refused { until, .. } if !self.on_trial => {
+                    wait = until - ledger.now;
+                    ledger.logins().to_vec()
+                }
+                _ => plan::refused(ledger.now),
+            },
+        );
+        refused(self.address, wait, Some(cause))
+    }
+
+    /// A refusal takes 1 to 10 s (truenas-api §2.6), which status does not have: the next login is tried alone.
+    pub fn went_unanswered(self, after: Duration) {
+        if self.on_trial || after < QUICKEST_REFUSAL {
+            return;
+        }
+        self.change(|ledger| match plan::refusal(ledger.logins(), ledger.now) {
+            Some(_) => ledger.logins().to_vec(),
+            None => plan::suspected(ledger.logins(), ledger.now),
+        });
+    }
+
+    fn change(&self, logins: impl FnOnce(&Ledger) -> Vec<u64>) {
+        // Whatever the deadline is: all others go by it.
+        if let Ok(Some(mut ledger)) = Ledger::open(&path(self.address), Deadline::never()) {
+            let changed = logins(&ledger);
+            let _not_told_where_nothing_can_be = ledger.replace(changed);
+        }
+    }
 }
 
 fn path(address: IpAddr) -> PathBuf {
@@ -51,77 +126,108 @@ fn path(address: IpAddr) -> PathBuf {
 }
 
 /// Takes a slot, waiting for one until the deadline. A node without a writable `/run` has no budget.
-pub fn take(address: IpAddr, lane: Lane, deadline: Deadline) -> Result<()> {
-    let deadline = if lane == Lane::Locked {
-        deadline.at_most(LONGEST_WAIT_UNDER_LOCK)
-    } else {
-        deadline
-    };
+pub fn take(address: IpAddr, lane: Lane, deadline: Deadline) -> Result<Slot> {
+    let patience = lane.patience(deadline);
     loop {
-        let free_in = match try_take(address, lane, deadline) {
-            Ok(Taken::Now) | Err(_) => return Ok(()),
-            Ok(Taken::NotBefore(wait)) => wait,
+        let Some(mut ledger) = Ledger::open(&path(address), deadline)? else {
+            return Ok(Slot {
+                address,
+                on_trial: false,
+            });
         };
-        if deadline.remaining().is_some_and(|left| left < free_in) {
-            return Err(spent(address, free_in));
-        }
-        poll::pause(free_in, deadline)?;
+        let now = ledger.now;
+        let pause = match plan::judge(ledger.logins(), lane.limit(), now) {
+            verdict @ (Verdict::Now | Verdict::Trial) => {
+                let _not_kept_where_nothing_can_be = ledger.add(now);
+                return Ok(Slot {
+                    address,
+                    on_trial: verdict == Verdict::Trial,
+                });
+            }
+            Verdict::NotBefore(at) if !reaches(patience, at - now) => return Err(spent(address, at - now)),
+            Verdict::NotBefore(at) if at - now > HORIZON_MILLIS => at - now - HORIZON_MILLIS,
+            Verdict::NotBefore(at) => match wait_for_turn(address, ledger, at, deadline)? {
+                Some(slot) => return Ok(slot),
+                None => continue,
+            },
+            Verdict::Refused { until, on_trial } if !reaches(patience, until - now) => {
+                return Err(match on_trial {
+                    true => tried_alone(address, until - now),
+                    false => refused(address, until - now, None),
+                });
+            }
+            Verdict::Refused { on_trial: true, .. } => TRIAL_LOOK.as_millis() as u64,
+            Verdict::Refused { until, .. } => until - now,
+        };
+        drop(ledger);
+        poll::pause(Duration::from_millis(pause), deadline)?;
     }
 }
 
-fn spent(address: IpAddr, free_in: Duration) -> Error {
-    let seconds = free_in.as_secs() + 1;
+fn reaches(patience: Deadline, millis: u64) -> bool {
+    patience
+        .remaining()
+        .is_none_or(|left| left >= Duration::from_millis(millis))
+}
+
+/// The login to come is written down, so that whoever asks later comes later; a turn that nobody takes is lost. `None` when
+/// TrueNAS refused another process meanwhile: then no turn is left.
+fn wait_for_turn(address: IpAddr, mut ledger: Ledger, turn: u64, deadline: Deadline) -> Result<Option<Slot>> {
+    let kept = ledger.add(turn);
+    let wait = Duration::from_millis(turn.saturating_sub(ledger.now));
+    drop(ledger);
+    poll::pause(wait, deadline)?;
+    let stands = match Ledger::open(&path(address), deadline)? {
+        Some(ledger) => {
+            plan::refusal(ledger.logins(), ledger.now).is_none()
+                && ledger.logins().binary_search(&turn).is_ok()
+        }
+        None => true,
+    };
+    Ok((stands || kept.is_err()).then_some(Slot {
+        address,
+        on_trial: false,
+    }))
+}
+
+fn spent(address: IpAddr, millis: u64) -> Error {
     Error::new(
         Kind::RateLimited,
         format!(
-            "this node has used its logins to {address} for this minute; the next is free in {seconds} s"
+            "this node has used its logins to {address} for this minute; the next is free in {} s",
+            seconds(millis)
         ),
     )
     .advice("nothing is wrong with the NAS: run the command again then")
 }
 
-enum Taken {
-    Now,
-    NotBefore(Duration),
+fn refused(address: IpAddr, millis: u64, cause: Option<&Error>) -> Error {
+    let cause = cause.map_or(String::new(), |error| format!(" ({})", error.cause));
+    Error::new(
+        Kind::RateLimited,
+        format!(
+            "TrueNAS at {address} takes no more logins from this node's address for now{cause}; the next is tried in {} s",
+            seconds(millis)
+        ),
+    )
+    .advice(
+        "run the command again then; other programs or nodes with this address log in too often, or so many that its table is \
+         full for up to ten minutes",
+    )
 }
 
-fn try_take(address: IpAddr, lane: Lane, deadline: Deadline) -> std::io::Result<Taken> {
-    let path = path(address);
-    if let Some(folder) = path.parent() {
-        file::private_dir(folder)?;
-    }
-    let Some(mut file) = file::open_locked(&path, deadline)? else {
-        return Ok(Taken::NotBefore(Duration::from_millis(50)));
-    };
-    let now = clock::boot_millis();
-    let mut logins = recent(&mut file, now)?;
-    let over = (logins.len() + 1).saturating_sub(lane.limit());
-    if let Some(blocking) = over.checked_sub(1).and_then(|index| logins.get(index)) {
-        return Ok(Taken::NotBefore(Duration::from_millis(
-            blocking + WINDOW_MILLIS - now,
-        )));
-    }
-    logins.push(now);
-    store(&mut file, &logins)?;
-    Ok(Taken::Now)
+fn tried_alone(address: IpAddr, millis: u64) -> Error {
+    Error::new(
+        Kind::RateLimited,
+        format!(
+            "TrueNAS at {address} refused or did not answer a login, and one at a time is tried until it lets one in; \
+             the next is tried in {} s",
+            seconds(millis)
+        ),
+    )
+    .advice("run the command again then; look whether the TrueNAS answers")
 }
 
-/// The logins of the last minute, oldest first. Lines that make no sense, or lie in the future, do not count.
-fn recent(file: &mut File, now: u64) -> std::io::Result<Vec<u64>> {
-    let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
-    let text = String::from_utf8_lossy(&content);
-    let moments = text.lines().filter_map(|line| line.trim().parse::<u64>().ok());
-    let mut recent: Vec<u64> = moments
-        .filter(|at| *at <= now && now - at < WINDOW_MILLIS)
-        .collect();
-    recent.sort_unstable();
-    Ok(recent)
-}
-
-fn store(file: &mut File, logins: &[u64]) -> std::io::Result<()> {
-    let lines: String = logins.iter().map(|at| format!("{at}\n")).collect();
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(lines.as_bytes())?;
-    file.set_len(lines.len() as u64)
+fn seconds(millis: u64) -> u64 {
+    millis.div_ceil(1000).max(1)
 }

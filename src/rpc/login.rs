@@ -1,6 +1,7 @@
 //! Authentication; a refusal is final.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -19,10 +20,28 @@ pub fn log_in(
     lane: Lane,
     deadline: Deadline,
 ) -> Result<()> {
-    budget::take(address, lane, deadline)?;
-    match &credentials.api_user {
+    let slot = budget::take(address, lane, deadline)?;
+    let sent = Instant::now();
+    let outcome = match &credentials.api_user {
         Some(user) => with_user(connection, user, credentials, deadline),
         None => with_key_alone(connection, credentials, deadline),
+    };
+    match outcome {
+        Err(error) => Err(match error.kind {
+            Kind::RateLimited => slot.was_refused(&error),
+            Kind::Timeout | Kind::Unreachable | Kind::Interrupted => {
+                slot.went_unanswered(sent.elapsed());
+                error
+            }
+            _ => {
+                slot.was_let_in();
+                error
+            }
+        }),
+        Ok(()) => {
+            slot.was_let_in();
+            Ok(())
+        }
     }
 }
 
@@ -103,8 +122,7 @@ fn limited(error: Error) -> Error {
         Kind::InUse => Error {
             kind: Kind::RateLimited,
             ..error
-        }
-        .advice("TrueNAS counts logins of all programs on this address; wait a minute"),
+        },
         _ => error,
     }
 }

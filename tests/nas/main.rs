@@ -14,6 +14,7 @@ mod free;
 mod hooks;
 mod life;
 mod list;
+mod logins;
 mod lying_server;
 mod model;
 mod node_session;

@@ -2,7 +2,7 @@
 //! (`TRUENAS_SIM_WITHOUT=RULE`; `tools/check-rules` does so for all of them): then it is known that the plugin was
 //! proved against the rule, and not beside it.
 
-mod client;
+pub mod client;
 pub mod conduct;
 mod datasets;
 mod deletion;

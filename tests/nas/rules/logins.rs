@@ -45,7 +45,7 @@ pub fn rule_limiter_ends_in_one_clear_error_without_another_try() {
     }
     let error = list_error(&nas.config());
     assert_eq!(error.kind, Kind::RateLimited, "{error}");
-    assert!(error.to_string().contains("wait a minute"), "{error}");
+    assert!(error.to_string().contains("the next is tried in 62 s"), "{error}");
     assert_eq!(logins(&nas), 21);
 }
 
