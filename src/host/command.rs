@@ -5,10 +5,12 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{paths, poll, process};
+use crate::sys::poll::{self, Interest};
+use crate::sys::{paths, process};
 
 /// Everything that may ever be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +48,20 @@ impl Program {
             Self::Pvesh => "pve-manager",
         }
     }
+
+    /// Where somebody says why it hangs.
+    fn look_at(self) -> &'static str {
+        match self {
+            Self::Iscsiadm => "journalctl -u iscsid",
+            Self::Multipath | Self::Multipathd => "systemctl status multipathd",
+            Self::Modprobe => "dmesg",
+            Self::Pvesh => "systemctl status pvedaemon pve-cluster",
+        }
+    }
 }
 
+/// For a process that was killed to be gone.
+const DYING: Duration = Duration::from_secs(1);
 /// More than any of these programs prints; the rest is thrown away.
 const KEPT_OUTPUT: usize = 256 << 10;
 
@@ -64,15 +78,55 @@ pub struct Finished {
 /// Runs to its end or to the deadline, where it is killed with its children.
 pub fn run(program: Program, arguments: &[&str], deadline: Deadline) -> Result<Finished> {
     let mut child = start(program, arguments)?;
-    let result = collect(&mut child, deadline);
-    if result.is_err() {
-        process::kill_group(child.id());
-        let _killed = child.wait();
-    }
-    result.map_err(|error| Error {
+    let result = collect_or_kill(&mut child, deadline);
+    result.map_err(|error| told(program, arguments, error))
+}
+
+fn told(program: Program, arguments: &[&str], error: Error) -> Error {
+    let error = Error {
         cause: format!("{} {}: {}", program.name(), arguments.join(" "), error.cause),
         ..error
+    };
+    match error.kind {
+        Kind::Timeout => error.advice(format!("see why it hangs, and try again: {}", program.look_at())),
+        _ => error,
+    }
+}
+
+fn collect_or_kill(child: &mut Child, deadline: Deadline) -> Result<Finished> {
+    let started = Instant::now();
+    let result = collect(child, deadline);
+    let Err(error) = result else { return result };
+    let killed = match kill(child)? {
+        true => "was killed",
+        false => "cannot even be killed: it waits in the kernel",
+    };
+    Err(match error.kind {
+        Kind::Timeout => {
+            let seconds = started.elapsed().as_secs_f32();
+            Error::new(
+                Kind::Timeout,
+                format!("it did not end within {seconds:.1} s and {killed}"),
+            )
+        }
+        _ => error,
     })
+}
+
+/// With its group. False when it is still there: one that waits for a dead disk does not hear the signal, and waiting for it
+/// would be the same hang.
+fn kill(child: &mut Child) -> Result<bool> {
+    process::kill_group(child.id());
+    // It may have left its group.
+    let _ended_already = child.kill();
+    let Ok(ended) = process::pidfd(child.id()) else {
+        return Ok(true);
+    };
+    let gone = poll::ready(ended.as_raw_fd(), Interest::Read, Deadline::within(DYING))?;
+    if gone {
+        let _somebody_else_may_have_taken_it = child.wait();
+    }
+    Ok(gone)
 }
 
 /// As `run`, and an exit code other than 0 is an error that carries the program's words.
@@ -142,7 +196,7 @@ fn collect(child: &mut Child, deadline: Deadline) -> Result<Finished> {
             .collect();
         let ready = poll::any_readable(&fds, deadline)?;
         if ready.is_empty() {
-            return Err(Error::new(Kind::Timeout, "it did not end in time and was killed"));
+            return Err(Error::new(Kind::Timeout, "no end in time"));
         }
         let before = output.len();
         drain(&mut stdout, &ready, &mut output).map_err(failed)?;
@@ -180,8 +234,9 @@ fn drain<T: Read + AsRawFd>(stream: &mut Option<T>, ready: &[RawFd], output: &mu
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
-    use std::time::{Duration, Instant};
 
     fn shell(script: &str, deadline: Deadline) -> Result<Finished> {
         let mut command = Command::new("/bin/sh");
@@ -191,12 +246,7 @@ mod tests {
             .stderr(Stdio::piped())
             .process_group(0);
         let mut child = command.spawn().unwrap();
-        let result = collect(&mut child, deadline);
-        if result.is_err() {
-            process::kill_group(child.id());
-            let _ = child.wait();
-        }
-        result
+        collect_or_kill(&mut child, deadline)
     }
 
     #[test]
@@ -213,16 +263,59 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_program_that_hangs_is_killed_with_its_children() {
+    /// Gone, or ended and nobody's to wait for.
+    fn has_ended(pid: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        stat.map_or(true, |stat| stat.contains(") Z"))
+    }
+
+    #[rstest]
+    #[case::with_a_child("sleep 300 & echo $! >$1; sleep 300")]
+    #[case::ended_itself_but_a_child_writes_on("(while :; do echo x; done) & echo $! >$1; sleep 300")]
+    #[case::in_another_group("sh -c 'echo $$ >$0; exec sleep 300' $1")]
+    #[case::deaf_to_a_polite_end("trap '' TERM; echo $$ >$1; sleep 300; sleep 300")]
+    fn a_program_that_hangs_is_killed_with_its_children(#[case] script: &str) {
+        let pid = std::env::temp_dir().join(format!("hangs-{}-{}", std::process::id(), script.len()));
         let started = Instant::now();
-        let error = shell(
-            "sleep 300 & sleep 300",
-            Deadline::within(Duration::from_millis(200)),
-        )
-        .unwrap_err();
+        let script = script.replace("$1", pid.to_str().unwrap());
+        let error = shell(&script, Deadline::within(Duration::from_millis(500))).unwrap_err();
         assert_eq!(error.kind, Kind::Timeout);
+        assert!(error.cause.ends_with("s and was killed"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(100));
+        let child = std::fs::read_to_string(&pid).unwrap();
+        std::fs::remove_file(&pid).unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while !has_ended(&child) && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        assert!(has_ended(&child), "{child} is still there");
+    }
+
+    #[test]
+    fn a_program_that_has_left_its_group_is_killed_too() {
+        let started = Instant::now();
+        let mut child = Command::new("/usr/bin/perl")
+            .args(["-e", "setpgrp 0, getpgrp getppid; sleep 300"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let error = collect_or_kill(&mut child, Deadline::within(Duration::from_secs(1))).unwrap_err();
+        assert!(error.cause.ends_with("s and was killed"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(100));
+    }
+
+    #[test]
+    fn the_error_says_which_program_hung_how_long_and_what_to_do() {
+        let error = shell("sleep 300", Deadline::within(Duration::from_millis(500))).unwrap_err();
+        let text = told(Program::Iscsiadm, &["-m", "node"], error).to_string();
+        assert!(
+            text.starts_with("iscsiadm -m node: it did not end within 0."),
+            "{text}"
+        );
+        assert!(text.contains(" s and was killed\n  what to do: "), "{text}");
+        assert!(text.ends_with("journalctl -u iscsid"), "{text}");
     }
 
     #[test]
