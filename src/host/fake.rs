@@ -39,6 +39,12 @@ impl Probe for FakeNode {
             .map_err(refused)
     }
 
+    fn any_connects(&self, portals: &[SocketAddr], deadline: Deadline) -> Result<bool> {
+        Ok(portals
+            .iter()
+            .any(|portal| self.connects(*portal, deadline).is_ok()))
+    }
+
     fn set(&self, attribute: &Path, value: &str) -> io::Result<()> {
         let lock = fake_node::own("writes").ok_or(io::ErrorKind::NotFound)?;
         let turn = file::open_locked(&lock, Deadline::within(TURN))?;

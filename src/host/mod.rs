@@ -7,6 +7,7 @@ mod fake;
 pub mod iscsi;
 pub mod multipath;
 pub mod nvme;
+mod portals;
 mod probe;
 pub mod pve;
 pub mod scsi;
@@ -20,19 +21,23 @@ use self::probe::probe;
 use crate::config::Address;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::sys::down::RARELY;
 use crate::sys::paths;
-use crate::sys::resolve::resolve;
+use crate::sys::resolve::{self, resolve};
 
-/// True when one of the portals takes connections.
+/// True when one of the portals takes connections. Asked every few seconds: what was silent a moment ago is not waited for.
 pub fn any_portal_answers(portals: &[Address], prefer_ipv4: bool, deadline: Deadline) -> Result<bool> {
+    let mut addresses = Vec::new();
     for portal in portals {
-        match portal_answers(portal, prefer_ipv4, deadline) {
-            Ok(()) => return Ok(true),
+        let found = resolve::worth_asking(&portal.host, RARELY)
+            .and_then(|()| resolve(&portal.host, portal.port, prefer_ipv4, deadline));
+        match found {
+            Ok(found) => addresses.extend(found),
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             Err(_) => {}
         }
     }
-    Ok(false)
+    probe().any_connects(&addresses, deadline)
 }
 
 pub fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Result<()> {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use super::portals;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::sys::block;
@@ -27,6 +28,9 @@ pub trait Probe {
     fn is_block(&self, node: &Path) -> bool;
 
     fn connects(&self, portal: SocketAddr, deadline: Deadline) -> Result<()>;
+
+    /// Whether one of them takes connections, for who asks again and again.
+    fn any_connects(&self, portals: &[SocketAddr], deadline: Deadline) -> Result<bool>;
 
     /// Writes an attribute below `/sys`; returns when the kernel has done what it asks for.
     fn set(&self, attribute: &Path, value: &str) -> io::Result<()>;
@@ -63,6 +67,10 @@ impl Probe for Kernel {
 
     fn connects(&self, portal: SocketAddr, deadline: Deadline) -> Result<()> {
         Socket::connect(portal, deadline).map(|_| ())
+    }
+
+    fn any_connects(&self, portals: &[SocketAddr], deadline: Deadline) -> Result<bool> {
+        portals::any_answers(portals, deadline)
     }
 
     fn set(&self, attribute: &Path, value: &str) -> io::Result<()> {

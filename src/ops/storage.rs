@@ -15,7 +15,8 @@ use crate::error::{Error, Kind, Result};
 use crate::{logging, transport};
 
 /// check_connection, activate_storage and status together; pvestatd calls them one after the other.
-const ROUND: Duration = Duration::from_secs(3);
+/// 3 s, less what ending takes.
+const ROUND: Duration = Duration::from_millis(2800);
 const LEAST: Duration = Duration::from_millis(300);
 /// PVE checks and activates ten times and more in one operation.
 const CHECK_REMEMBERED: Duration = Duration::from_secs(5);
@@ -85,13 +86,19 @@ pub fn check_connection(config: &Config) -> Result<bool> {
 /// Fine when the API or a data portal answers; the error is that of the API.
 fn reach(config: &Config, deadline: Deadline) -> Result<()> {
     let api_share = Duration::from_millis(1500);
+    let started = Instant::now();
     let Err(why) = Api::new(config, Lane::Status, deadline.at_most(api_share)).reach() else {
         return Ok(());
     };
     if why.kind == Kind::Interrupted {
         return Err(why);
     }
-    match transport::of(config)?.any_portal_answers(deadline.keeping(LEAST * 2))? {
+    // Where nobody had to wait, for a refusal or because it is known, a round costs little although portals may be silent.
+    let patience = match started.elapsed() < LEAST {
+        true => deadline.at_most(LEAST),
+        false => deadline.keeping(LEAST * 2),
+    };
+    match transport::of(config)?.any_portal_answers(patience)? {
         true => Ok(()),
         false => Err(why),
     }

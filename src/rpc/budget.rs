@@ -43,7 +43,8 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// Whether a NAS that did not answer a moment ago is left alone.
+    /// Whether a NAS that did not answer a moment ago is left alone. Who corrects the configuration is not told what was wrong
+    /// before, and the node session is the one that tries again for the others.
     pub fn trusts_memory(self) -> bool {
         !matches!(self, Self::Proof | Self::Node)
     }

@@ -8,19 +8,18 @@ use tungstenite::handshake::HandshakeError;
 use tungstenite::protocol::WebSocketConfig;
 
 use super::budget::Lane;
-use super::reach;
+use super::reach::{self, FAIR_CHANCE, named};
 use super::tls::{Client, Refusal};
 use super::wire::{self, Stream};
 use crate::config::{Channel, Nas};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::sys::down::State;
 use crate::sys::resolve::resolve;
 use crate::sys::socket::Socket;
 
 /// Every answer must fit: 10,000 zvols with all properties are 26 MB; a lying server may not take all memory.
 const LARGEST_MESSAGE: usize = 256 << 20;
-/// A time-out shorter than this says more about our deadline than about the NAS.
-const FAIR_CHANCE: Duration = Duration::from_secs(1);
 /// An address that swallows packets must not use up the time of the next one.
 const PER_ADDRESS: Duration = Duration::from_secs(5);
 
@@ -50,49 +49,51 @@ pub fn dial(storeid: &str, nas: &Nas, lane: Lane, deadline: Deadline) -> Result<
 
 /// Whether the API's port takes connections; the error says why not.
 pub fn reach(nas: &Nas, deadline: Deadline) -> Result<()> {
-    connect(nas, Lane::Status, deadline).map(|_| ())
+    connect(nas, Lane::Status, deadline)?;
+    match reach::silent(nas, Lane::Status) {
+        State::Down(error) => Err(named(nas)(error)),
+        // Not claimed here: who asks for more is the one that tries again.
+        State::Again(_) | State::Unknown => Ok(()),
+    }
 }
 
 fn connect(nas: &Nas, lane: Lane, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
-    let addresses = resolve(&nas.host, nas.port, nas.prefer_ipv4, deadline).map_err(named(nas))?;
+    let addresses = reach::worth_resolving(&nas.host, lane)
+        .and_then(|()| resolve(&nas.host, nas.port, nas.prefer_ipv4, deadline))
+        .map_err(named(nas))?;
     let mut last = Error::new(Kind::Unreachable, "no address to connect to");
     for address in addresses {
-        if let Some(dead) = reach::known_dead(address).filter(|_| lane.trusts_memory()) {
-            last = dead;
-            continue;
-        }
-        let started = Instant::now();
-        match Socket::connect(address, deadline.at_most(PER_ADDRESS)) {
-            Ok(socket) => {
-                socket.set_deadline(deadline);
-                return Ok((socket, address));
-            }
+        match reach::worth_dialling(nas, address, lane).and_then(|()| open(address, deadline)) {
+            Ok(socket) => return Ok((socket, address)),
             Err(interrupted) if interrupted.kind == Kind::Interrupted => return Err(interrupted),
-            Err(error) => {
-                if error.kind == Kind::Unreachable || started.elapsed() >= FAIR_CHANCE {
-                    reach::remember_dead(address, &error);
-                }
-                last = error;
-            }
+            Err(error) => last = error,
         }
     }
     Err(named(nas)(last))
 }
 
-fn named(nas: &Nas) -> impl Fn(Error) -> Error + '_ {
-    move |error| match error.kind {
-        Kind::Unreachable | Kind::Timeout => {
-            let advice = format!(
-                "check that the TrueNAS is up and that this node reaches it: ping {}; curl -k https://{}:{}/api/versions",
-                nas.host, nas.host, nas.port
-            );
-            Error {
-                cause: format!("TrueNAS '{}' is not reachable: {}", nas.host, error.cause),
-                ..error
-            }
-            .advice(advice)
+fn open(address: SocketAddr, deadline: Deadline) -> Result<Socket> {
+    let started = Instant::now();
+    match Socket::connect(address, deadline.at_most(PER_ADDRESS)) {
+        Ok(socket) => {
+            socket.set_deadline(deadline);
+            Ok(socket)
         }
-        _ => error,
+        Err(error) => {
+            if error.kind == Kind::Unreachable
+                || error.kind == Kind::Timeout && started.elapsed() >= FAIR_CHANCE
+            {
+                reach::remember_dead(address, &error);
+            }
+            Err(match error.kind {
+                // Nobody is there; a time-out is that of who is there and does not answer.
+                Kind::Timeout => Error {
+                    kind: Kind::Unreachable,
+                    ..error
+                },
+                _ => error,
+            })
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::budget::Lane;
 use super::connection::{Connection, Flight, Outcome};
 use super::dial::{self, Dialled};
 use super::shared::{self, Joined, Turn};
-use super::{Answer, Call, Effect, Rpc, login};
+use super::{Answer, Call, Effect, Rpc, login, reach};
 use crate::config::{Config, Credentials, Nas};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -114,7 +114,8 @@ impl Session {
 impl Rpc for Session {
     fn flight(&mut self, calls: &[Call], deadline: Deadline) -> Result<Vec<Result<Answer>>> {
         let started = Instant::now();
-        let results = self.exchange(calls, deadline);
+        let results = reach::worth_asking(&self.nas, self.lane).and_then(|()| self.exchange(calls, deadline));
+        reach::heard(&self.nas, self.lane, &results, started.elapsed());
         if self.debug >= 2 {
             trace(&self.storeid, calls, &results, started.elapsed());
         }

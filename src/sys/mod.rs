@@ -4,9 +4,11 @@
 pub mod activation;
 pub mod block;
 pub mod clock;
+pub mod down;
 #[cfg(feature = "fake-node")]
 pub mod fake_node;
 pub mod file;
+pub mod knock;
 pub mod nvme;
 pub mod paths;
 pub mod poll;

@@ -29,8 +29,16 @@ pub fn ready(fd: RawFd, interest: Interest, deadline: Deadline) -> Result<bool> 
 
 /// Which of several descriptors are readable or at their end; none when the deadline came first.
 pub fn any_readable(fds: &[RawFd], deadline: Deadline) -> Result<Vec<RawFd>> {
-    let watched: Vec<Watched> = fds.iter().map(|fd| Watched::for_reading(*fd)).collect();
-    any_ready(&watched, deadline)
+    any_ready(&watching(fds, Watched::for_reading), deadline)
+}
+
+/// Which of several descriptors are writable or have failed; none when the deadline came first.
+pub fn any_writable(fds: &[RawFd], deadline: Deadline) -> Result<Vec<RawFd>> {
+    any_ready(&watching(fds, Watched::for_writing), deadline)
+}
+
+fn watching(fds: &[RawFd], how: impl Fn(RawFd) -> Watched) -> Vec<Watched> {
+    fds.iter().map(|fd| how(*fd)).collect()
 }
 
 /// A descriptor, and what is awaited of it; its end is always.
@@ -47,6 +55,14 @@ impl Watched {
             fd,
             read: true,
             write: false,
+        }
+    }
+
+    pub fn for_writing(fd: RawFd) -> Self {
+        Self {
+            fd,
+            read: false,
+            write: true,
         }
     }
 }

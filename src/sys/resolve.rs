@@ -5,11 +5,31 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
+use super::down::{Down, State};
 use super::poll::{self, Interest};
 use super::signals::Blocked;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+
+/// A time-out shorter than this says more about our deadline than about the DNS.
+const FAIR_CHANCE: Duration = Duration::from_secs(1);
+
+/// An error when the DNS was silent about `host` within the time that this is `valid`. After that the caller is the one who asks.
+pub fn worth_asking(host: &str, valid: Duration) -> Result<()> {
+    let down = Down::name(host);
+    match down.state(valid) {
+        State::Unknown => Ok(()),
+        State::Down(error) => Err(error.advice(CHECK_DNS)),
+        State::Again(_) => {
+            down.claim();
+            Ok(())
+        }
+    }
+}
+
+const CHECK_DNS: &str = "check the node's DNS servers, or give an address in api_host";
 
 /// The addresses of `host`; IPv4 first when wanted. Address literals need no look-up.
 pub fn resolve(host: &str, port: u16, prefer_ipv4: bool, deadline: Deadline) -> Result<Vec<SocketAddr>> {
@@ -17,7 +37,16 @@ pub fn resolve(host: &str, port: u16, prefer_ipv4: bool, deadline: Deadline) -> 
     if let Ok(address) = literal.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let mut addresses = look_up(host, port, deadline)?;
+    let started = Instant::now();
+    let found = look_up(host, port, deadline);
+    match &found {
+        Err(error) if error.kind == Kind::Timeout && started.elapsed() >= FAIR_CHANCE => {
+            Down::name(host).remember(error);
+        }
+        Err(error) if matches!(error.kind, Kind::Timeout | Kind::Interrupted) => {}
+        _ => Down::name(host).forget(),
+    }
+    let mut addresses = found?;
     if prefer_ipv4 {
         addresses.sort_by_key(SocketAddr::is_ipv6);
     }
@@ -53,7 +82,7 @@ fn look_up(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>>
             Kind::Timeout,
             format!("no answer while resolving host name '{host}'"),
         )
-        .advice("check the node's DNS servers, or give an address in api_host"));
+        .advice(CHECK_DNS));
     }
     match receiver.try_recv() {
         Ok(Ok(addresses)) => Ok(addresses),
@@ -71,7 +100,6 @@ fn look_up(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn literals_of_both_families_are_taken_as_they_are() {

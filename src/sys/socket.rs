@@ -99,7 +99,7 @@ impl Socket {
     }
 }
 
-fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub(super) fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() {
         libc::AF_INET
     } else {

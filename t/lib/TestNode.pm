@@ -11,7 +11,7 @@ use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use IPC::Open3 qw(open3);
 
-our @EXPORT_OK = qw(root node_folder etc_folder section write_cfg read_cfg run_perl untaint);
+our @EXPORT_OK = qw(root node_folder etc_folder section write_cfg read_cfg run_perl untaint let_memories_age);
 
 # Nothing of the tester's environment counts, and taint mode wants it so.
 delete @ENV{qw(IFS CDPATH ENV BASH_ENV PERL5LIB PERL5OPT)};
@@ -58,6 +58,19 @@ sub read_cfg () {
     open my $file, '<', etc_folder() . '/storage.cfg' or die "storage.cfg: $!";
     local $/ = undef;
     return untaint(<$file> // '');
+}
+
+# What the node remembers of hosts that did not answer becomes older. Nobody has to wait for it.
+sub let_memories_age ($seconds) {
+    for my $path (map { untaint($_) } glob node_folder() . '/run/pve-storage-truenas/host/*') {
+        open my $in, '<', $path or die "$path: $!";
+        local $/ = undef;
+        my $text = <$in> =~ s/^(\d+)/$1 - $seconds * 1000/er;
+        open my $out, '>', $path or die "$path: $!";
+        print {$out} $text;
+        close $out or die "$path: $!";
+    }
+    return;
 }
 
 # Runs another perl; options are perl's own. Returns its exit status, output and errors.
