@@ -18,6 +18,8 @@ use crate::volume::{DeviceName, SnapName, Volname, ZvolName};
 const ACTIVATE: Duration = Duration::from_secs(60);
 /// Long enough for a LUN that is where it was; one that has moved is asked for after that.
 const WARM: Duration = Duration::from_secs(5);
+/// A guest whose device is known starts although the API is silent.
+const ADMIT: Duration = Duration::from_secs(5);
 /// For a target to take up a size that it was told.
 const TOLD: Duration = Duration::from_secs(10);
 const DEACTIVATE: Duration = Duration::from_secs(10);
@@ -39,7 +41,7 @@ fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()
     }
     let mut api = api(config, Lane::Work, ACTIVATE);
     if transport.admits_first() {
-        match transport.admit(&mut api) {
+        match transport.admit(&mut super::api(config, Lane::Work, ADMIT)) {
             Err(error) if !unanswered(&error) => return Err(error),
             _ => {}
         }

@@ -6,8 +6,7 @@ use v5.36;
 
 use TestNode qw(root node_folder untaint);
 
-# By process id: the process that started it, and its output. Closing that waits for its end, so it is kept until it was told
-# to end.
+# Process id of each, and of the process that started it.
 my %running;
 
 sub binary () {
@@ -20,8 +19,8 @@ sub binary () {
 sub start ($class, $sim) {
     my $pid = open my $output, '-|', binary(), node_folder(), untaint("$sim->{folder}/exports.json")
         or die "fake-node: $!";
-    $running{$pid} = { owner => $$, output => $output };
-    my $self = bless {}, $class;
+    $running{$pid} = $$;
+    my $self = bless { pid => $pid, output => $output }, $class;
     my $line = <$output> // die "fake-node ended\n";
     die "fake-node said: $line" if $line !~ /^node: fake /;
     return $self;
@@ -51,13 +50,24 @@ sub ask ($self, $program, @arguments) {
     return $said =~ s/\n//r;
 }
 
+sub _stop ($pid) {
+    return if (delete $running{$pid} // 0) != $$;
+    kill TERM => $pid;
+    waitpid $pid, 0;
+    return;
+}
+
+# Perl would wait for the end of the output.
+sub DESTROY ($self) {
+    local ($?, $!, $@) = ($?, $!, $@);
+    _stop($self->{pid});
+    return;
+}
+
 # Before the folder of the node goes.
 END {
     local $?;
-    for my $pid (grep { $running{$_}->{owner} == $$ } keys %running) {
-        kill TERM => $pid;
-        close $running{$pid}->{output};
-    }
+    _stop($_) for keys %running;
 }
 
 1;
