@@ -14,8 +14,11 @@ use crate::sys::poll::{self, Watched};
 
 /// nginx before 26 closes a connection that is silent for 60 s (truenas-api §1.7).
 const PING_WHEN_QUIET: Duration = Duration::from_secs(20);
-/// Sooner while somebody waits for an answer.
+/// Sooner while an answer is awaited.
 const PING_WHEN_AWAITED: Duration = Duration::from_secs(2);
+/// Then a status does not wait for it any more; it is told again before that is forgotten.
+const SILENT: Duration = Duration::from_secs(2);
+const TELL_AGAIN: Duration = Duration::from_secs(20);
 /// TrueNAS answers a ping from its event loop, which long answers hold up for seconds.
 const DEAD: Duration = Duration::from_secs(30);
 /// An answer about the login says that of the key's roles when the login was proved so short a time ago.
@@ -56,6 +59,7 @@ pub struct Serving<'a> {
     login_proved: Instant,
     heard: Instant,
     pinged: Option<Instant>,
+    told_silent: Option<Instant>,
     asked: Instant,
     /// Nothing more is sent; ends as soon as nothing runs.
     ending: Option<(End, Instant)>,
@@ -83,6 +87,7 @@ impl<'a> Serving<'a> {
             login_proved: now,
             heard: now,
             pinged: None,
+            told_silent: None,
             asked: now,
             ending: None,
         }
@@ -107,8 +112,7 @@ impl<'a> Serving<'a> {
             self.processes.admit(newcomer);
         }
         if ready.contains(&self.line.fd()) {
-            self.heard = Instant::now();
-            self.pinged = None;
+            self.hear();
             while let Some(text) = self.line.receive()? {
                 self.take_reply(text)?;
             }
@@ -202,6 +206,16 @@ impl<'a> Serving<'a> {
         }
     }
 
+    fn hear(&mut self) {
+        // A status that has waited in vain may have told it too.
+        if self.heard.elapsed() >= SILENT {
+            self.line.spoke_again();
+        }
+        self.heard = Instant::now();
+        self.pinged = None;
+        self.told_silent = None;
+    }
+
     fn look_at_the_clock(&mut self) -> Result<()> {
         if self.shared.is_stopping() {
             self.end(End::Stopped);
@@ -209,24 +223,27 @@ impl<'a> Serving<'a> {
         if self.asked.elapsed() >= self.idle && self.sent.is_empty() && !self.processes.anybody_waits() {
             self.end(End::Idle);
         }
-        let (abandoned, awaited): (Vec<&Sent>, Vec<&Sent>) = self
-            .sent
-            .values()
-            .partition(|sent| !self.processes.is_there(sent.by));
-        let stale = |sent: &&&Sent| sent.at.elapsed() >= ABANDONED;
-        let useless = abandoned.iter().filter(stale).count() >= ABANDONED_TOO_MANY;
-        let patience = match awaited.is_empty() {
+        let useless = |sent: &&Sent| !self.processes.is_there(sent.by) && sent.at.elapsed() >= ABANDONED;
+        if self.sent.values().filter(useless).count() >= ABANDONED_TOO_MANY {
+            self.end(End::Renew);
+        }
+        let patience = match self.sent.is_empty() {
             true => PING_WHEN_QUIET,
             false => PING_WHEN_AWAITED,
         };
-        if useless {
-            self.end(End::Renew);
-        }
-        match self.pinged {
-            Some(at) if at.elapsed() >= DEAD => {
-                let seconds = self.heard.elapsed().as_secs();
-                let what = format!("nothing has come from it for {seconds} s, not even an answer to a ping");
-                Err(Error::new(Kind::Unreachable, what))
+        self.ping_after(patience)
+    }
+
+    fn ping_after(&mut self, patience: Duration) -> Result<()> {
+        let waited = self.pinged.map(|at| at.elapsed());
+        match waited {
+            Some(waited) if waited >= DEAD => Err(self.silence()),
+            Some(waited) if waited >= SILENT => {
+                if self.told_silent.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+                    self.told_silent = Some(Instant::now());
+                    self.line.fell_silent(&self.silence());
+                }
+                Ok(())
             }
             None if self.heard.elapsed() >= patience => {
                 self.pinged = Some(Instant::now());
@@ -234,6 +251,12 @@ impl<'a> Serving<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn silence(&self) -> Error {
+        let seconds = self.heard.elapsed().as_secs();
+        let what = format!("nothing has come from it for {seconds} s, not even an answer to a ping");
+        Error::new(Kind::Unreachable, what)
     }
 
     fn has_ended(&mut self) -> Option<End> {

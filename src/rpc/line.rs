@@ -19,6 +19,7 @@ const SENDING: Duration = Duration::from_secs(10);
 
 /// Authenticated.
 pub struct Line {
+    nas: Nas,
     socket: WebSocket<Stream>,
     pub version: Option<String>,
 }
@@ -41,7 +42,21 @@ impl Line {
             .into_socket()
             .ok_or_else(|| Error::new(Kind::Internal, "not a connection of our own"))?;
         socket.get_ref().socket().set_silence(Some(Duration::ZERO));
-        Ok(Self { socket, version })
+        reach::spoke(nas);
+        Ok(Self {
+            nas: nas.clone(),
+            socket,
+            version,
+        })
+    }
+
+    /// Told to all processes of the node.
+    pub fn fell_silent(&self, error: &Error) {
+        reach::fell_silent(&self.nas, error);
+    }
+
+    pub fn spoke_again(&self) {
+        reach::spoke(&self.nas);
     }
 
     pub fn fd(&self) -> RawFd {

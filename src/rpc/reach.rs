@@ -101,6 +101,15 @@ pub fn silent(nas: &Nas, lane: Lane) -> State {
     }
 }
 
+/// For who holds a connection and hears nothing, not even the answer to a ping.
+pub fn fell_silent(nas: &Nas, error: &Error) {
+    Down::service(&nas.host, nas.port).remember(error);
+}
+
+pub fn spoke(nas: &Nas) {
+    Down::service(&nas.host, nas.port).forget();
+}
+
 /// As `silent`, for who asks now.
 pub fn worth_asking(nas: &Nas, lane: Lane) -> Result<()> {
     match silent(nas, lane) {
