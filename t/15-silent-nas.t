@@ -103,9 +103,6 @@ my %ends = (
     alarm => [4, qr/^got timeout$/],
 );
 
-# Only the bound itself is missing without it.
-delete $ends{alloc} if !$ENV{TRUENAS_TEST_FULL};
-
 sub own_node ($name) {
     my $folder = node_folder() . '/' . $name =~ s/\W+/-/gr;
     make_path("$folder/run", "$folder/dev");

@@ -95,6 +95,16 @@ impl Session {
         }
     }
 
+    fn advised(&self, error: Error) -> Error {
+        match error.kind {
+            Kind::Timeout => error.advice(format!(
+                "look whether the TrueNAS '{}' is very busy, or the network to it loses packets, and run the command again",
+                self.nas.host
+            )),
+            _ => error,
+        }
+    }
+
     fn direct(&self, deadline: Deadline) -> Result<Connection> {
         self.log_in(self.dial(deadline)?, deadline)
     }
@@ -115,6 +125,13 @@ impl Rpc for Session {
     fn flight(&mut self, calls: &[Call], deadline: Deadline) -> Result<Vec<Result<Answer>>> {
         let started = Instant::now();
         let results = reach::worth_asking(&self.nas, self.lane).and_then(|()| self.exchange(calls, deadline));
+        let results = match results {
+            Ok(answers) => Ok(answers
+                .into_iter()
+                .map(|answer| answer.map_err(|error| self.advised(error)))
+                .collect()),
+            Err(error) => Err(self.advised(error)),
+        };
         reach::heard(&self.nas, self.lane, &results, started.elapsed());
         if self.debug >= 2 {
             trace(&self.storeid, calls, &results, started.elapsed());

@@ -178,6 +178,7 @@ pub fn from_io(cause: io::Error, what: &str) -> Error {
         return closed(None);
     }
     match cause.downcast::<Error>() {
+        Ok(late) if late.kind == Kind::Timeout => late,
         Ok(ours) => Error {
             cause: format!("{what}: {}", ours.cause),
             ..ours

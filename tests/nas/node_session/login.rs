@@ -91,6 +91,37 @@ fn connections_that_break_one_after_the_other_cost_no_login_after_login() {
     assert_eq!(logins(&nas), 2);
 }
 
+/// As many logins of somebody else with the node's address as a TrueNAS takes in a minute.
+fn use_up_the_logins(nas: &Nas) {
+    for _ in 0..20 {
+        nas.by_hand(PARENT, parent());
+    }
+}
+
+#[test]
+fn when_truenas_takes_no_more_logins_one_is_refused_and_everybody_on_the_node_knows() {
+    let nas = Nas::new();
+    use_up_the_logins(&nas);
+    let _session = NodeSession::start(&[&nas]);
+    let mut process = Process::of(&nas);
+    process.call(1, PARENT, parent());
+    let said = process.hear().unwrap();
+    assert!(
+        said["fallback"]
+            .as_str()
+            .unwrap()
+            .contains("takes no more logins"),
+        "{said}"
+    );
+    let error = pve_storage_truenas::ops::list_images(&nas.config(), None, None).unwrap_err();
+    assert_eq!(
+        error.kind,
+        pve_storage_truenas::error::Kind::RateLimited,
+        "{error}"
+    );
+    assert_eq!(logins(&nas), 21);
+}
+
 #[test]
 fn a_refused_key_is_told_and_not_tried_again() {
     let nas = Nas::new();
