@@ -47,6 +47,11 @@ impl Client {
         !self.outgoing.is_empty()
     }
 
+    /// Nothing more needs to come for it.
+    pub fn has_message(&self) -> bool {
+        self.unframer.has_message()
+    }
+
     pub fn is_stuck(&self) -> bool {
         self.wants_to_write() && self.moved.elapsed() > UNREAD
     }

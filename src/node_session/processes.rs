@@ -35,16 +35,26 @@ impl Processes {
         })
     }
 
+    /// A message has come that nothing but room was missing for.
+    pub fn can_go_on(&self) -> bool {
+        self.clients
+            .iter()
+            .any(|(id, client)| client.has_message() && self.turns.waiting(*id) < WAITING_OF_ONE)
+    }
+
     /// Reads and writes where something is to be done; true when a request came.
     pub fn attend(&mut self, ready: &[RawFd]) -> bool {
         let mut came = false;
         let mut gone = Vec::new();
         for (id, client) in &mut self.clients {
+            let room = WAITING_OF_ONE.saturating_sub(self.turns.waiting(*id));
             let stays = match ready.contains(&client.fd()) {
-                true => Self::exchange(*id, client, &mut self.turns, &mut came),
-                false => !client.is_stuck(),
+                // Nothing was awaited from it: this is its end.
+                true if room == 0 && !client.wants_to_write() => false,
+                false if !client.has_message() => true,
+                _ => Self::exchange(*id, client, room, &mut self.turns, &mut came),
             };
-            if !stays {
+            if !stays || client.is_stuck() {
                 gone.push(*id);
             }
         }
@@ -53,8 +63,7 @@ impl Processes {
     }
 
     /// False when the process has ended, or does not keep to the protocol.
-    fn exchange(id: ClientId, client: &mut Client, turns: &mut Turns, came: &mut bool) -> bool {
-        let room = WAITING_OF_ONE.saturating_sub(turns.waiting(id));
+    fn exchange(id: ClientId, client: &mut Client, room: usize, turns: &mut Turns, came: &mut bool) -> bool {
         let Ok(messages) = client.receive(room) else {
             return false;
         };
@@ -65,10 +74,8 @@ impl Processes {
                     turns.add(id, request);
                 }
                 Err(why) => {
-                    logging::log(
-                        Level::Warning,
-                        &format!("node session: a process is sent away: {why}"),
-                    );
+                    let what = format!("node session: a process is sent away: {why}");
+                    logging::log(Level::Warning, &what);
                     return false;
                 }
             }

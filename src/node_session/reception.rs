@@ -18,7 +18,7 @@ use crate::sys::poll::{self, Watched};
 const GREETING: Duration = Duration::from_secs(1);
 /// Processes at once; more use connections of their own.
 const MOST: usize = 500;
-const TICK: Duration = Duration::from_secs(1);
+const QUIET_TICK: Duration = Duration::from_secs(4);
 
 struct Visitor {
     client: Client,
@@ -94,7 +94,11 @@ impl Reception {
             .chain(visitors)
             .map(Watched::for_reading)
             .collect();
-        poll::any_ready(&watched, Deadline::within(TICK)).unwrap_or_default()
+        let until_the_clock = match self.visitors.is_empty() {
+            true => QUIET_TICK.min(self.idle),
+            false => GREETING,
+        };
+        poll::any_ready(&watched, Deadline::within(until_the_clock)).unwrap_or_default()
     }
 
     fn let_in(&mut self) {

@@ -29,6 +29,10 @@ const ABANDONED_TOO_MANY: usize = 4;
 /// What runs when the service is to end may still be answered.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// How often the clock is looked at.
+const BUSY_TICK: Duration = Duration::from_secs(1);
+const QUIET_TICK: Duration = Duration::from_secs(4);
+
 /// Why a connection is not used any more.
 #[derive(Debug)]
 pub enum End {
@@ -130,8 +134,13 @@ impl<'a> Serving<'a> {
     fn wait(&self) -> Result<Vec<i32>> {
         let own = [self.door.fd(), self.line.fd()].map(Watched::for_reading);
         let watched: Vec<Watched> = own.into_iter().chain(self.processes.watched()).collect();
-        let tick = Duration::from_secs(1);
-        poll::any_ready(&watched, Deadline::within(tick))
+        let busy = !self.sent.is_empty() || self.pinged.is_some() || self.ending.is_some();
+        let until_the_clock = match (self.processes.can_go_on(), busy) {
+            (true, _) => Duration::ZERO,
+            (false, true) => BUSY_TICK,
+            (false, false) => QUIET_TICK.min(self.idle),
+        };
+        poll::any_ready(&watched, Deadline::within(until_the_clock))
     }
 
     fn send_next(&mut self) -> Result<()> {
@@ -227,16 +236,17 @@ impl<'a> Serving<'a> {
         if self.sent.values().filter(useless).count() >= ABANDONED_TOO_MANY {
             self.end(End::Renew);
         }
-        let patience = match self.sent.is_empty() {
-            true => PING_WHEN_QUIET,
-            false => PING_WHEN_AWAITED,
-        };
-        self.ping_after(patience)
+        self.listen_for_silence()
     }
 
-    fn ping_after(&mut self, patience: Duration) -> Result<()> {
-        let waited = self.pinged.map(|at| at.elapsed());
-        match waited {
+    fn is_to_be_pinged(&self) -> bool {
+        let oldest = self.sent.values().next();
+        let awaited = oldest.map(|sent| sent.at.max(self.heard).elapsed());
+        self.heard.elapsed() >= PING_WHEN_QUIET || awaited.is_some_and(|waited| waited >= PING_WHEN_AWAITED)
+    }
+
+    fn listen_for_silence(&mut self) -> Result<()> {
+        match self.pinged.map(|at| at.elapsed()) {
             Some(waited) if waited >= DEAD => Err(self.silence()),
             Some(waited) if waited >= SILENT => {
                 if self.told_silent.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
@@ -245,7 +255,7 @@ impl<'a> Serving<'a> {
                 }
                 Ok(())
             }
-            None if self.heard.elapsed() >= patience => {
+            None if self.is_to_be_pinged() => {
                 self.pinged = Some(Instant::now());
                 self.line.ping()
             }

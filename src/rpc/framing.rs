@@ -45,6 +45,11 @@ impl Unframer {
         Some(usize::try_from(u32::from_be_bytes(*header)).unwrap_or(usize::MAX))
     }
 
+    /// A whole message has come.
+    pub fn has_message(&self) -> bool {
+        self.announced().is_some() && self.missing() == 0
+    }
+
     fn missing(&self) -> usize {
         let announced = self.announced().unwrap_or(0);
         announced

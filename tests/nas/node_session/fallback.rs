@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::world::{NodeSession, Process, configure, listen, section, socket, write_sections};
+use super::world::{self, NodeSession, Process, configure, listen, section, socket, write_sections};
 use crate::rules::conduct::{Call, SLOW, calls_of, logins};
 use crate::support::{DATASET, Nas};
 
@@ -18,8 +18,7 @@ fn lists_by_itself(nas: &Nas) {
 }
 
 fn frame(text: &str) -> Vec<u8> {
-    let length = u32::try_from(text.len()).unwrap().to_be_bytes();
-    [&length, text.as_bytes()].concat()
+    world::frame(text.as_bytes())
 }
 
 /// A node session that answers every greeting with these bytes, and keeps the connection.

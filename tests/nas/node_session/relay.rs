@@ -89,6 +89,23 @@ fn a_process_that_floods_leaves_room_for_others() {
 }
 
 #[test]
+fn a_process_that_says_everything_at_once_is_answered_everything() {
+    let nas = Nas::new();
+    let _session = NodeSession::start(&[&nas]);
+    let mut process = Process::connect();
+    let requests = (0..200).map(|id| {
+        json!({"jsonrpc": "2.0", "id": id, "method": "pool.dataset.query", "params": [[["id", "=", "tank/none"]]]})
+    });
+    process.say_together([Process::hello(&nas)].into_iter().chain(requests));
+    assert_eq!(process.hear().unwrap()["ok"], true);
+    let mut answered: Vec<u64> = (0..200)
+        .map(|_| process.hear().unwrap()["id"].as_u64().unwrap())
+        .collect();
+    answered.sort_unstable();
+    assert_eq!(answered, (0..200).collect::<Vec<u64>>());
+}
+
+#[test]
 fn a_process_that_ends_in_the_middle_of_a_call_harms_nobody() {
     let nas = Nas::start(&["--latency", "200"]);
     let _session = NodeSession::start(&[&nas]);
@@ -104,6 +121,25 @@ fn a_process_that_ends_in_the_middle_of_a_call_harms_nobody() {
     let answer = other.ask("pool.dataset.query", json!([[["id", "=", DATASET]]]));
     assert_eq!(answer["result"][0]["id"], DATASET);
     assert_eq!(logins(&nas), 1);
+}
+
+#[test]
+fn of_a_process_that_has_ended_no_more_is_sent_and_nobody_is_kept_busy_by_it() {
+    let nas = Nas::start(&["--latency", "3000"]);
+    let session = NodeSession::start(&[&nas]);
+    let mut dying = Process::of(&nas);
+    let requests = (0..200).map(|id| {
+        json!({"jsonrpc": "2.0", "id": id, "method": "pool.dataset.query", "params": [[["id", "=", "tank/dying"]]]})
+    });
+    dying.say_together(requests);
+    while calls_of(&nas, "pool.dataset.query").len() < 8 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(dying);
+    Process::of(&nas).ask("pool.dataset.query", json!([[["id", "=", DATASET]]]));
+    assert_eq!(calls_of(&nas, "pool.dataset.query").len(), 9);
+    let busy = session.processor_time();
+    assert!(busy < Duration::from_secs(1), "{busy:?} in three seconds");
 }
 
 #[test]
