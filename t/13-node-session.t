@@ -11,6 +11,12 @@ use PVE::Storage;
 
 my $class = 'PVE::Storage::Custom::TrueNASPlugin';
 my $AT_ONCE = 100;
+my $last_host = 60;
+
+# To the node each is another NAS: what it remembers of one says nothing of the next.
+sub start_sim (%options) {
+    return TestSim->start(listen => '127.0.0.' . $last_host++ . ':0', %options);
+}
 
 # What each of the processes says, all of them begun at the same moment: what `work` returned, or its error.
 sub at_once ($count, $work) {
@@ -37,7 +43,7 @@ sub list ($section) {
 }
 
 subtest 'many processes at once share one login' => sub {
-    my $sim = TestSim->start(preload => 20);
+    my $sim = start_sim(preload => 20);
     my $config = $sim->configure('nas1');
     my $session = TestNodeSession->start();
     my @said = at_once($AT_ONCE, list($config->{ids}->{nas1}));
@@ -46,7 +52,7 @@ subtest 'many processes at once share one login' => sub {
 };
 
 subtest 'an alarm ends a call that the session passes on' => sub {
-    my $sim = TestSim->start(latency => 60_000);
+    my $sim = start_sim(latency => 60_000);
     my $config = $sim->configure('nas1');
     my $session = TestNodeSession->start();
     my $listed = eval {
@@ -62,7 +68,7 @@ subtest 'an alarm ends a call that the session passes on' => sub {
 };
 
 subtest 'an alarm ends a call to a session that does not answer' => sub {
-    my $sim = TestSim->start(latency => 60_000);
+    my $sim = start_sim(latency => 60_000);
     my $config = $sim->configure('nas1');
     my $session = TestNodeSession->start();
     $session->signal('STOP');
@@ -79,7 +85,7 @@ subtest 'an alarm ends a call to a session that does not answer' => sub {
 };
 
 subtest 'a fork does not take over the connection of its parent' => sub {
-    my $sim = TestSim->start(preload => 3);
+    my $sim = start_sim(preload => 3);
     my $config = $sim->configure('nas1');
     my $session = TestNodeSession->start();
     my $list = list($config->{ids}->{nas1});
@@ -90,7 +96,7 @@ subtest 'a fork does not take over the connection of its parent' => sub {
 };
 
 subtest 'a session that ends and begins again' => sub {
-    my $sim = TestSim->start(preload => 3);
+    my $sim = start_sim(preload => 3);
     my $config = $sim->configure('nas1');
     my $list = list($config->{ids}->{nas1});
     my $session = TestNodeSession->start();

@@ -13,9 +13,10 @@ sub binary () {
     return $binary;
 }
 
-# Options are the program's: (idle => 5).
+# Options are the program's: (idle => 5). Its unit has the same priority.
 sub start ($class, %options) {
-    my @command = (binary(), map { ("--$_", $options{$_}) } sort keys %options);
+    my @priority = $> == 0 ? qw(nice -n -10) : ();
+    my @command = (@priority, binary(), map { ("--$_", $options{$_}) } sort keys %options);
     my $pid = open my $output, '-|', @command or die "pve-storage-truenas-session: $!";
     my $self = bless { pid => $pid, owner => $$, output => $output }, $class;
     my $line = <$output> // die "the node session ended\n";
