@@ -42,6 +42,17 @@ sub list ($section) {
     return sub { scalar $class->list_images('nas1', $section)->@* };
 }
 
+sub error_of_an_alarm ($section) {
+    eval {
+        local $SIG{ALRM} = sub { die "got timeout\n" };
+        alarm 1;
+        $class->list_images('nas1', $section);
+    };
+    my $error = $@;
+    alarm 0;
+    return $error;
+}
+
 subtest 'many processes at once share one login' => sub {
     my $sim = start_sim(preload => 20);
     my $config = $sim->configure('nas1');
@@ -55,15 +66,7 @@ subtest 'an alarm ends a call that the session passes on' => sub {
     my $sim = start_sim(latency => 60_000);
     my $config = $sim->configure('nas1');
     my $session = TestNodeSession->start();
-    my $listed = eval {
-        local $SIG{ALRM} = sub { die "got timeout\n" };
-        alarm 1;
-        $class->list_images('nas1', $config->{ids}->{nas1});
-        1;
-    };
-    my $error = $@;
-    alarm 0;
-    ok !$listed, 'no list';
+    my $error = error_of_an_alarm($config->{ids}->{nas1});
     is $error, "got timeout\n", 'as PVE wants it';
 };
 
@@ -72,14 +75,7 @@ subtest 'an alarm ends a call to a session that does not answer' => sub {
     my $config = $sim->configure('nas1');
     my $session = TestNodeSession->start();
     $session->signal('STOP');
-    my $listed = eval {
-        local $SIG{ALRM} = sub { die "got timeout\n" };
-        alarm 1;
-        $class->list_images('nas1', $config->{ids}->{nas1});
-        1;
-    };
-    my $error = $@;
-    alarm 0;
+    my $error = error_of_an_alarm($config->{ids}->{nas1});
     $session->signal('CONT');
     is $error, "got timeout\n", 'as PVE wants it';
 };
