@@ -61,6 +61,8 @@ impl Lane {
         let patience = deadline.keeping(FOR_THE_LOGIN);
         match self {
             Self::Locked => patience.at_most(LONGEST_WAIT_UNDER_LOCK),
+            // Who waits for it may be under a lock, and waits for a slot itself.
+            Self::Node => patience.at_most(Duration::ZERO),
             _ => patience,
         }
     }
