@@ -1,6 +1,7 @@
 //! The weight volume: one small export that is never freed. TrueNAS disables a target without LUNs and deletes
 //! one whose last LUN goes with its zvol.
 
+use super::alloc::find;
 use super::look::Look;
 use super::mark::mark_with;
 use super::undone;
@@ -87,9 +88,7 @@ fn create(config: &Config, api: &mut Api, weight: &ZvolName, nonce: &str) -> Res
         user_properties: &mark.properties(weight),
     });
     let made = done_or_found(api, request, |api| {
-        let rows = api.ask(dataset::exactly(&[&full]))?;
-        let row = rows.into_iter().find(|row| row.name == full);
-        Ok(row.map(|row| dataset::Made {
+        Ok(find(api, &full)?.map(|row| dataset::Made {
             volsize: row.volsize,
             user_properties: row.user_properties,
         }))

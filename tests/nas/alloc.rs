@@ -1,10 +1,12 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use pve_storage_truenas::error::Kind;
 use pve_storage_truenas::ops;
 use rstest::rstest;
 use serde_json::json;
 
+use crate::rules::conduct::{add_zvol, calls_of};
 use crate::support::{DATASET, Nas};
 use crate::transport::{Iscsi, Nvme, Transport};
 
@@ -18,6 +20,26 @@ fn alloc_makes_a_volume_with_its_export_and_what_the_storage_needs_once(
     assert_eq!(nas.whole_volumes(), [disk(0)]);
     nas.alloc("100", "1048576");
     assert_eq!(nas.whole_volumes(), [disk(0), disk(1)]);
+}
+
+/// TrueNAS 26 has an error for a name that is not there.
+#[test]
+fn a_weight_volume_whose_answer_was_lost_is_waited_for() {
+    let faults = crate::support::node().join("lost.json");
+    let lost = json!([{"method": "pool.dataset.create", "nth": 1, "when": "before", "do": "close"}]);
+    std::fs::write(&faults, lost.to_string()).unwrap();
+    let nas = Nas::start(&["--api-version", "26.0.0", "--faults", faults.to_str().unwrap()]);
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| nas.alloc("100", "1024"));
+        while calls_of(&nas, "pool.dataset.create").is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        nas.server
+            .nas(|tables| add_zvol(tables, &format!("{DATASET}/pve-plugin-weight"), 1 << 30));
+        work.join().unwrap();
+    });
+    assert_eq!(nas.whole_volumes(), [format!("{DATASET}/vm-100-disk-0")]);
 }
 
 #[rstest]
