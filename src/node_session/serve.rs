@@ -61,6 +61,8 @@ pub struct Serving<'a> {
     doubtful: Vec<(Sent, Reply)>,
     probe: Option<u64>,
     login_proved: Instant,
+    /// What it refuses from now on did not run, for this reason.
+    login_is_over: bool,
     heard: Instant,
     pinged: Option<Instant>,
     told_silent: Option<Instant>,
@@ -89,6 +91,7 @@ impl<'a> Serving<'a> {
             doubtful: Vec::new(),
             probe: None,
             login_proved: now,
+            login_is_over: false,
             heard: now,
             pinged: None,
             told_silent: None,
@@ -173,6 +176,10 @@ impl<'a> Serving<'a> {
         let Some(sent) = self.sent.remove(&reply.to) else {
             return Ok(());
         };
+        if reply.denied && self.login_is_over {
+            self.processes.put_back(sent.by, sent.request);
+            return Ok(());
+        }
         if reply.denied && self.login_proved.elapsed() > LOGIN_TRUSTED {
             self.doubtful.push((sent, reply));
             return self.ask_about_the_login();
@@ -204,7 +211,10 @@ impl<'a> Serving<'a> {
             }
         }
         match login_is_over {
-            true => self.end(End::Renew),
+            true => {
+                self.login_is_over = true;
+                self.end(End::Renew);
+            }
             false => self.login_proved = Instant::now(),
         }
     }
@@ -271,7 +281,9 @@ impl<'a> Serving<'a> {
 
     fn has_ended(&mut self) -> Option<End> {
         let (_, since) = self.ending.as_ref()?;
-        let runs = self.sent.values().any(|sent| self.processes.is_there(sent.by));
+        let sent = self.sent.values().map(|sent| sent.by);
+        let doubtful = self.doubtful.iter().map(|(sent, _)| sent.by);
+        let runs = sent.chain(doubtful).any(|by| self.processes.is_there(by));
         if (runs || self.processes.anybody_reads()) && since.elapsed() < GRACE {
             return None;
         }

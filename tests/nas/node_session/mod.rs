@@ -4,4 +4,5 @@ mod ending;
 mod fallback;
 mod login;
 mod relay;
+mod scripted;
 mod world;

@@ -149,23 +149,27 @@ impl Process {
     }
 
     pub fn hello_with_key(nas: &Nas, key: &str) -> Value {
+        Self::hello_of(&nas.storeid, key)
+    }
+
+    pub fn hello_of(storeid: &str, key: &str) -> Value {
         let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
         let key: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        json!({"v": 1, "storeid": nas.storeid, "key_sha256": key})
+        json!({"v": 1, "storeid": storeid, "key_sha256": key})
     }
 
     /// A process that was welcomed.
     pub fn of(nas: &Nas) -> Self {
-        Self::with(&Self::hello(nas))
+        Self::welcomed(&Self::hello(nas))
     }
 
     pub fn in_lane(nas: &Nas, lane: &str) -> Self {
         let mut hello = Self::hello(nas);
         hello["lane"] = json!(lane);
-        Self::with(&hello)
+        Self::welcomed(&hello)
     }
 
-    fn with(hello: &Value) -> Self {
+    pub fn welcomed(hello: &Value) -> Self {
         let mut process = Self::connect();
         let welcome = process.exchange(hello);
         assert_eq!(welcome["ok"], true, "{welcome}");
