@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 pub use crate::rpc::Lane;
-use crate::rpc::{Answer, Call, Rpc, Session};
+use crate::rpc::{Answer, Call, Effect, Rpc, Session};
 use crate::sys::poll;
 
 /// A call and how its answer is read.
@@ -104,6 +104,8 @@ impl Answers {
 
 /// The longest time the server may still work on a call whose answer was lost.
 const LONGEST_SERVER_TIME: Duration = Duration::from_secs(30);
+/// Of an operation's time, where the answer to a change does not come.
+const TO_READ_BACK: Duration = Duration::from_secs(5);
 /// No event tells when the server is done.
 const STATE_POLL: Duration = Duration::from_millis(250);
 
@@ -184,7 +186,7 @@ impl Api {
     /// Sends all calls of a flight together; those that the server does not have go out once more in its own words.
     fn send_all(&mut self, flight: Flight) -> Result<Answers> {
         let calls: Vec<Call> = flight.calls.iter().map(|(newest, _)| newest.clone()).collect();
-        let answers = self.session.flight(&calls, self.deadline)?;
+        let answers = self.session.flight(&calls, self.patience(&calls))?;
         let mut received: Vec<Received> = answers
             .into_iter()
             .map(|answer| Received { answer, older: false })
@@ -198,7 +200,7 @@ impl Api {
             .filter_map(|(slot, (_, older))| Some((slot, older?)))
             .unzip();
         if !again.is_empty() {
-            let answers = self.session.flight(&again, self.deadline)?;
+            let answers = self.session.flight(&again, self.patience(&again))?;
             for (slot, answer) in slots.into_iter().zip(answers) {
                 *slot = Received { answer, older: true };
             }
@@ -206,6 +208,16 @@ impl Api {
         Ok(Answers {
             received: received.into_iter().map(Some).collect(),
         })
+    }
+
+    /// How long answers are waited for: after a change that stays without one, there has to be time to read what became of it.
+    fn patience(&self, calls: &[Call]) -> Deadline {
+        match self.deadline.remaining() {
+            Some(left) if calls.iter().any(|call| call.effect == Effect::Mutation) => {
+                self.deadline.keeping(TO_READ_BACK.min(left / 4))
+            }
+            _ => self.deadline,
+        }
     }
 
     /// One call, one flight.
@@ -222,11 +234,16 @@ impl Api {
         mut seen: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let end = self.deadline.at_most(LONGEST_SERVER_TIME);
+        let mut looked = false;
         loop {
-            let state = seen(self)?;
+            let state = match seen(self) {
+                Err(late) if late.kind == Kind::Timeout && looked && end.expired() => return Ok(None),
+                state => state?,
+            };
             if state.is_some() || end.expired() {
                 return Ok(state);
             }
+            looked = true;
             poll::pause(STATE_POLL, end)?;
         }
     }

@@ -1,15 +1,20 @@
 //! Making, moving and removing namespaces; every step can be taken back and repeated.
 
+use std::time::Duration;
+
 use super::device_path;
 use super::view::{View, choose_nsid};
 use crate::api::nvmet::{self, Namespace};
 use crate::api::{Api, Flight, done_or_found};
+use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::transport::linked::when_linked;
 use crate::transport::{Identity, Plan, Published};
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
+/// What went wrong may have taken all the time there was.
+const OPEN_AGAIN: Duration = Duration::from_secs(10);
 /// Each attempt takes another number; more than this many collisions is no coincidence.
 const NSID_ATTEMPTS: usize = 8;
 
@@ -131,9 +136,12 @@ pub fn reopen(view: &View, api: &mut Api, zvol: &ZvolName) -> Result<()> {
         let path = &namespace.device_path;
         let reopened =
             set_enabled(api, namespace, path, false).and_then(|()| set_enabled(api, namespace, path, true));
-        reopened.map_err(|cause| match set_enabled(api, namespace, path, true) {
-            Ok(()) => cause,
-            Err(failed) => cause.leaving(format!("namespace of {path}, disabled ({})", failed.cause)),
+        reopened.map_err(|cause| {
+            let mut api = api.for_undo(Deadline::within(OPEN_AGAIN));
+            match set_enabled(&mut api, namespace, path, true) {
+                Ok(()) => cause,
+                Err(failed) => cause.leaving(format!("namespace of {path}, disabled ({})", failed.cause)),
+            }
         })?;
     }
     Ok(())
