@@ -62,6 +62,11 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// `extent 7 (vm-100-disk-0)`
+    pub fn label(&self) -> String {
+        format!("extent {} ({})", self.id, self.name)
+    }
+
     /// Told only where it was asked for.
     pub fn sectors(&self) -> Option<Sectors> {
         Some(Sectors {
@@ -191,7 +196,7 @@ pub fn extent_disks_under(dataset: &str) -> Request<Vec<String>> {
     })
 }
 
-/// `extent 7 (vm-100-disk-0)` for each extent of a zvol.
+/// The label of each extent of a zvol.
 pub fn extent_labels_of_disk(disk: &str) -> Request<Vec<String>> {
     let call = Call::read(
         "iscsi.extent.query",
@@ -199,10 +204,7 @@ pub fn extent_labels_of_disk(disk: &str) -> Request<Vec<String>> {
     );
     Request::reading(call, |answer| {
         let extents: Vec<Extent> = answer.decode()?;
-        Ok(extents
-            .into_iter()
-            .map(|extent| format!("extent {} ({})", extent.id, extent.name))
-            .collect())
+        Ok(extents.iter().map(Extent::label).collect())
     })
 }
 

@@ -34,6 +34,13 @@ pub struct Namespace {
     pub subsys: Id,
 }
 
+impl Namespace {
+    /// `namespace 7 (NSID 3)`
+    pub fn label(&self) -> String {
+        format!("namespace {} (NSID {})", self.id, self.nsid)
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -118,7 +125,7 @@ pub fn namespaces_on(device_path: &str) -> Request<Vec<Namespace>> {
     namespaces(&json!([["device_path", "=", device_path]]))
 }
 
-/// `namespace 7 (NSID 3)` for each namespace on a zvol.
+/// The label of each namespace on a zvol.
 pub fn namespace_labels_on(device_path: &str) -> Request<Vec<String>> {
     let options = json!({"extra": {"retrieve_locked_info": false}, "select": NAMESPACE});
     let call = Call::read(
@@ -127,10 +134,7 @@ pub fn namespace_labels_on(device_path: &str) -> Request<Vec<String>> {
     );
     Request::reading(call, |answer| {
         let found: Vec<Namespace> = answer.decode()?;
-        Ok(found
-            .into_iter()
-            .map(|namespace| format!("namespace {} (NSID {})", namespace.id, namespace.nsid))
-            .collect())
+        Ok(found.iter().map(Namespace::label).collect())
     })
 }
 

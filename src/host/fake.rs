@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::probe::{Answer, Probe};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{fake_node, file};
+use crate::sys::{fake_node, file, paths};
 
 /// Two writes to one attribute at once would be one: a file remembers the last only.
 const TURN: Duration = Duration::from_secs(10);
@@ -48,11 +48,18 @@ impl Probe for FakeNode {
     fn set(&self, attribute: &Path, value: &str) -> io::Result<()> {
         let lock = fake_node::own("writes").ok_or(io::ErrorKind::NotFound)?;
         let turn = file::open_locked(&lock, Deadline::within(TURN))?;
+        fake_node::ask(&["set", &short(attribute), value])?;
         fs::write(attribute, value)?;
         fake_node::ask(&["sync"])?;
         drop(turn);
         Ok(())
     }
+}
+
+/// Below `/sys`.
+fn short(attribute: &Path) -> String {
+    let below = attribute.strip_prefix(paths::sys());
+    below.unwrap_or(attribute).display().to_string()
 }
 
 /// The kernel's name of what is behind a path.

@@ -197,6 +197,22 @@ pub trait Exports {
 
     /// The export that keeps the target alive when the last disk goes is missing.
     fn lacks_anchor(&self) -> bool;
+
+    /// Everything that leads to zvols of this storage's dataset, or from its target to nowhere.
+    fn leads(&self) -> Vec<Lead>;
+}
+
+/// A row of the NAS's tables that is there to export a zvol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lead {
+    /// `extent 7 (vm-100-disk-0)`
+    pub label: String,
+    /// `None` where it does not say.
+    pub zvol: Option<ZvolName>,
+    /// Nodes can reach the zvol by it.
+    pub whole: bool,
+    /// Another target or subsystem than this storage's has it.
+    pub is_others: bool,
 }
 
 /// How a zvol is to be exported.

@@ -19,7 +19,17 @@ pub struct Mark {
     pub nonce: String,
 }
 
+/// On a zvol that is on its way to another storage: where it comes from.
+pub fn moving_from() -> String {
+    format!("{PREFIX}moving-from")
+}
+
 impl Mark {
+    /// The name that a zvol had when its mark was written; any name for a mark that was inherited.
+    pub fn named(properties: &Properties) -> Option<ZvolName> {
+        ZvolName::parse(properties.get(&format!("{PREFIX}name"))?)
+    }
+
     /// The mark of `zvol` among its user properties. Properties are inherited and may be cloned:
     /// those that name another zvol are not its mark.
     pub fn read(zvol: &ZvolName, properties: &Properties) -> Option<Self> {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 pub const WEIGHT: &str = "pve-plugin-weight";
 
 /// The last component of a zvol's name: `vm-100-disk-0`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ZvolName(String);
 
 impl ZvolName {

@@ -22,7 +22,7 @@ pub struct Trace {
 
 impl Trace {
     pub fn read(properties: &Properties) -> Option<Self> {
-        let (disk, sectors) = properties.get(&key())?.split_once(' ')?;
+        let (disk, sectors) = properties.get(&mark::moving_from())?.split_once(' ')?;
         let (storeid, zvol) = disk.split_once(':')?;
         Some(Self {
             storeid: storeid.to_owned(),
@@ -39,7 +39,7 @@ impl Trace {
 
     pub fn write(&self, config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<()> {
         let text = format!("{}:{} {}", self.storeid, self.zvol, self.sectors.spelling());
-        attribute::write(config, zvol, &key(), Some(&text), api)
+        attribute::write(config, zvol, &mark::moving_from(), Some(&text), api)
     }
 }
 
@@ -51,8 +51,8 @@ pub fn take_back(config: &Config, zvol: &ZvolName, mark: &Mark, api: &mut Api) -
     if storage.is_some_and(|storage| *storage != mark.storeid) {
         write_mark(config, zvol, mark, api)?;
     }
-    match properties.contains_key(&key()) {
-        true => attribute::write(config, zvol, &key(), None, api),
+    match properties.contains_key(&mark::moving_from()) {
+        true => attribute::write(config, zvol, &mark::moving_from(), None, api),
         false => Ok(()),
     }
 }
@@ -60,7 +60,7 @@ pub fn take_back(config: &Config, zvol: &ZvolName, mark: &Mark, api: &mut Api) -
 /// The disk is where it was to go. What is left says where it came from, so that a call that comes too late learns of it.
 pub fn done(config: &Config, zvol: &ZvolName, from: &Disk, api: &mut Api) -> Result<()> {
     let full = zvol.full(&config.dataset);
-    let (old, new, value) = (key(), done_key(), from.to_string());
+    let (old, new, value) = (mark::moving_from(), done_key(), from.to_string());
     let is_done = |properties: &Properties| {
         !properties.contains_key(&old) && properties.get(&new).is_some_and(|kept| *kept == value)
     };
@@ -92,10 +92,6 @@ fn done_key() -> String {
     format!("{}moved-from", mark::PREFIX)
 }
 
-fn key() -> String {
-    format!("{}moving-from", mark::PREFIX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +100,7 @@ mod tests {
     fn sectors_are_kept_exactly() {
         for text in ["512", "512+", "4096", "4096+"] {
             let line = format!("nas1:vm-100-disk-0 {text}");
-            let trace = Trace::read(&[(key(), line)].into()).unwrap();
+            let trace = Trace::read(&[(mark::moving_from(), line)].into()).unwrap();
             assert_eq!(trace.sectors.spelling(), text);
             assert_eq!(
                 (trace.storeid.as_str(), trace.zvol.as_str()),
@@ -112,7 +108,7 @@ mod tests {
             );
         }
         assert_eq!(
-            Trace::read(&[(key(), "nas1:vm-100-disk-0".to_owned())].into()),
+            Trace::read(&[(mark::moving_from(), "nas1:vm-100-disk-0".to_owned())].into()),
             None
         );
     }

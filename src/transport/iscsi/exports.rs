@@ -1,5 +1,6 @@
 //! What callers ask about the exports, answered from one look.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::view::{Health, Site, View};
@@ -9,7 +10,7 @@ use crate::api::iscsi::{Extent, Listen, Portal, Target};
 use crate::api::service::Service;
 use crate::config::Address;
 use crate::error::{Error, Kind, Result};
-use crate::transport::{Exports, Identity, Plan, Published, Sectors, Terms};
+use crate::transport::{Exports, Identity, Lead, Plan, Published, Sectors, Terms};
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
@@ -152,6 +153,23 @@ impl Exports for View {
 
     fn lacks_anchor(&self) -> bool {
         self.site.target.is_some() && self.anchor().is_none()
+    }
+
+    fn leads(&self) -> Vec<Lead> {
+        let of_dataset = |extent: &Extent| self.zvol_of(extent).map(|zvol| self.lead(extent, zvol));
+        let mut leads: Vec<Lead> = self.extents.iter().filter_map(of_dataset).collect();
+        let known: HashSet<u64> = self.extents.iter().map(|extent| extent.id).collect();
+        let lost = self.luns.iter().filter(|(extent, _)| !known.contains(extent));
+        leads.extend(lost.map(|(extent, lun)| Lead {
+            label: format!(
+                "LUN {lun} of '{}' (extent {extent}, which is gone)",
+                self.site.iqn
+            ),
+            zvol: None,
+            whole: false,
+            is_others: false,
+        }));
+        leads
     }
 }
 

@@ -8,6 +8,7 @@ use crate::api::service::Service;
 use crate::config::Address;
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
+use crate::transport::Lead;
 use crate::volume::ZvolName;
 use crate::volume::zvol::WEIGHT;
 
@@ -80,6 +81,21 @@ impl View {
             .flatten()
             .filter_map(|at| self.extents.get(*at))
             .collect()
+    }
+
+    /// Where it is one of the dataset.
+    pub(super) fn zvol_of(&self, extent: &Extent) -> Option<ZvolName> {
+        ZvolName::below(&self.dataset, extent.disk.as_deref()?.strip_prefix("zvol/")?)
+    }
+
+    pub(super) fn lead(&self, extent: &Extent, zvol: ZvolName) -> Lead {
+        let whole = self.mapped.binary_search(&extent.id).is_ok();
+        Lead {
+            label: extent.label(),
+            zvol: Some(zvol),
+            whole,
+            is_others: whole && !self.luns.contains_key(&extent.id),
+        }
     }
 
     pub(super) fn lun(&self, zvol: &ZvolName) -> Option<u32> {

@@ -3,9 +3,10 @@
 use super::view::View;
 use super::{publish, site};
 use crate::api::Api;
+use crate::api::nvmet::Namespace;
 use crate::api::service::Service;
 use crate::error::{Error, Kind, Result};
-use crate::transport::{Exports, Identity, Plan, Published, Sectors, Terms};
+use crate::transport::{Exports, Identity, Lead, Plan, Published, Sectors, Terms};
 use crate::undo::Undo;
 use crate::volume::{ZvolName, volname};
 
@@ -127,6 +128,20 @@ impl Exports for View {
     /// A subsystem without namespaces stays.
     fn lacks_anchor(&self) -> bool {
         false
+    }
+
+    fn leads(&self) -> Vec<Lead> {
+        let own = self.subsystem.as_ref().map(|subsystem| subsystem.id);
+        let lead = |namespace: &Namespace| {
+            let full = namespace.device_path.strip_prefix("zvol/")?;
+            Some(Lead {
+                label: namespace.label(),
+                zvol: Some(ZvolName::below(&self.dataset, full)?),
+                whole: namespace.enabled,
+                is_others: Some(namespace.subsys.id) != own,
+            })
+        };
+        self.namespaces.iter().filter_map(lead).collect()
     }
 }
 

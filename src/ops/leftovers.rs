@@ -1,0 +1,144 @@
+//! What the NAS has of a storage that is no whole volume: calls that died left it, or somebody's hands did.
+
+use std::collections::HashMap;
+
+use super::look::{Look, Owner, owner};
+use super::others::Otherwise;
+use super::{LIST, api, on};
+use crate::api::Lane;
+use crate::api::dataset::Resource;
+use crate::config::Config;
+use crate::error::Result;
+use crate::transport;
+use crate::volume::{Mark, ZvolName, mark};
+
+/// Why something is a leftover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// It exports a zvol that is not there.
+    ExportWithoutZvol,
+    /// No node can reach the zvol by it.
+    HalfAnExport,
+    /// A volume that nothing exports.
+    WithoutExport,
+    /// Its mark is that of another name: a renaming, or the making of a template, was cut off.
+    HalfRenamed,
+    /// Freed, and not yet destroyed.
+    Doomed,
+    /// A clone that let a snapshot be read, or still does.
+    Temporary,
+    /// On its way to another storage.
+    Moving,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    pub what: What,
+    /// `extent 7 (vm-100-disk-0)`, or the full name of a zvol.
+    pub object: String,
+    /// What it is, or leads to.
+    pub zvol: Option<ZvolName>,
+    pub owner: Owner,
+    /// What its removal would give back; 0 for an export.
+    pub used: u64,
+    /// Seconds since 1970; 0 where the server does not tell.
+    pub creation: u64,
+}
+
+/// In one flight. What another storage of this cluster has made is that one's business; what another cluster made is told
+/// with its owner.
+pub fn leftovers(config: &Config) -> Result<Vec<Leftover>> {
+    on(config, "look for leftovers", "", find(config))
+}
+
+fn find(config: &Config) -> Result<Vec<Leftover>> {
+    let transport = transport::of(config)?;
+    let mut api = api(config, Lane::Work, LIST);
+    let otherwise = Otherwise::ask(config, &mut api);
+    let look = Look::listing(config, transport.as_ref(), &mut api)?;
+    let otherwise = Otherwise::came(otherwise, &mut api)?;
+    let mut found = exports(config, &look)?;
+    for (zvol, row) in &look.children {
+        if !otherwise.has(zvol, row, look.exports.as_ref()) {
+            found.extend(of_zvol(config, &look, zvol, row)?);
+        }
+    }
+    found.retain(|leftover| !matches!(leftover.owner, Owner::Storage(_)));
+    found.sort_by(|one, other| (one.what, &one.object).cmp(&(other.what, &other.object)));
+    Ok(found)
+}
+
+fn exports(config: &Config, look: &Look) -> Result<Vec<Leftover>> {
+    let children: HashMap<&ZvolName, &Resource> =
+        look.children.iter().map(|(name, row)| (name, row)).collect();
+    let mut found = Vec::new();
+    for lead in look.exports.leads() {
+        let row = lead
+            .zvol
+            .as_ref()
+            .and_then(|zvol| Some((zvol, *children.get(zvol)?)));
+        let what = match (row, lead.whole) {
+            (Some(_), true) => continue,
+            (Some(_), false) => What::HalfAnExport,
+            (None, _) => What::ExportWithoutZvol,
+        };
+        let owner = match row {
+            Some((zvol, row)) => owner(config, zvol, row)?,
+            // Its zvol could have told more; no other storage's target has it.
+            None if lead.is_others => continue,
+            None => Owner::Unmarked,
+        };
+        found.push(Leftover {
+            what,
+            object: lead.label,
+            zvol: lead.zvol,
+            owner,
+            used: 0,
+            creation: 0,
+        });
+    }
+    Ok(found)
+}
+
+fn of_zvol(config: &Config, look: &Look, zvol: &ZvolName, row: &Resource) -> Result<Vec<Leftover>> {
+    // The next disk that is made completes the weight volume.
+    if !row.is_volume || zvol.is_weight() {
+        return Ok(Vec::new());
+    }
+    let leftover = |what, owner| Leftover {
+        what,
+        object: row.name.clone(),
+        zvol: Some(zvol.clone()),
+        owner,
+        used: row.used,
+        creation: row.creation,
+    };
+    let own = owner(config, zvol, row)?;
+    if zvol.is_doomed() {
+        return Ok(vec![leftover(What::Doomed, former_owner(config, row)?)]);
+    }
+    if zvol.is_temporary() {
+        return Ok(vec![leftover(What::Temporary, own)]);
+    }
+    let former = former_owner(config, row)?;
+    let mut found = Vec::new();
+    if row.user_properties.contains_key(&mark::moving_from()) {
+        found.push(leftover(What::Moving, own.clone()));
+    }
+    if own == Owner::Unmarked && former != Owner::Unmarked {
+        found.push(leftover(What::HalfRenamed, former));
+    }
+    let could_be_a_volume = own != Owner::Unmarked || zvol.owner().is_some();
+    if could_be_a_volume && !look.exports.names(zvol) {
+        found.push(leftover(What::WithoutExport, own));
+    }
+    Ok(found)
+}
+
+/// Whose it is by a mark that was written under another name.
+fn former_owner(config: &Config, row: &Resource) -> Result<Owner> {
+    match Mark::named(&row.user_properties) {
+        Some(name) => owner(config, &name, row),
+        None => Ok(Owner::Unmarked),
+    }
+}
