@@ -18,6 +18,7 @@ mod question;
 mod records;
 mod server;
 mod sessions;
+mod trouble;
 mod udev;
 
 use std::path::Path;

@@ -13,6 +13,7 @@ use super::folder::Folder;
 use super::links::Links;
 use super::maps::Map;
 use super::sessions::Session;
+use super::trouble::Trouble;
 use super::udev::Event;
 
 /// More announcements than any listener leaves unread.
@@ -39,6 +40,7 @@ pub struct Node {
     /// In the order in which they are due.
     tasks: Vec<(Instant, Task)>,
     pub announcements: broadcast::Sender<String>,
+    pub trouble: Trouble,
 }
 
 impl Node {
@@ -58,6 +60,7 @@ impl Node {
             links: Links::default(),
             tasks: Vec::new(),
             announcements: broadcast::channel(ANNOUNCEMENTS).0,
+            trouble: Trouble::default(),
         };
         node.furnish()?;
         Ok(node)

@@ -15,6 +15,7 @@ use tokio::task::{LocalSet, spawn_local};
 use super::node::Node;
 use super::programs::{self, note};
 use super::question::{Question, Reply};
+use super::trouble::{self, Do, When};
 use super::{SOCKET, client};
 
 /// Between two looks at what was written and what is due. Whoever asks does not wait for one.
@@ -81,15 +82,43 @@ async fn answer(node: &Shared, stream: UnixStream) -> io::Result<()> {
     BufReader::new(reader).read_line(&mut line).await?;
     let question: Question = serde_json::from_str(&line)?;
     let words: Vec<&str> = question.iter().map(String::as_str).collect();
-    let reply = match words.as_slice() {
-        ["events"] => {
-            let mut announcements = node.now().announcements.subscribe();
-            writer.write_all(client::READY.as_bytes()).await?;
-            while let Ok(announcement) = announcements.recv().await {
-                writer.write_all(format!("{announcement}\n").as_bytes()).await?;
-            }
-            return Ok(());
+    if words == ["events"] {
+        let mut announcements = node.now().announcements.subscribe();
+        writer.write_all(client::READY.as_bytes()).await?;
+        while let Ok(announcement) = announcements.recv().await {
+            writer.write_all(format!("{announcement}\n").as_bytes()).await?;
         }
+        return Ok(());
+    }
+    let reply = match hit(node, &words)? {
+        Some((When::Before, Do::Hang)) => return std::future::pending().await,
+        Some((When::Before, Do::Error)) => trouble::failure(&words),
+        Some((When::After, what)) => {
+            reply(node, &words).await?;
+            match what {
+                Do::Hang => return std::future::pending().await,
+                Do::Error => trouble::failure(&words),
+            }
+        }
+        None => reply(node, &words).await?,
+    };
+    let text = serde_json::to_string(&reply)?;
+    writer.write_all(format!("{text}\n").as_bytes()).await
+}
+
+/// What others ask is no question of the plugin's.
+fn hit(node: &Shared, words: &[&str]) -> io::Result<Option<(When, Do)>> {
+    let mut node = node.now();
+    let node: &mut Node = &mut node;
+    match words {
+        ["run", "iscsiadm" | "multipath" | "multipathd", ..] => node.trouble.hit(&node.folder, words),
+        ["run", ..] => Ok(None),
+        _ => node.trouble.hit(&node.folder, words),
+    }
+}
+
+async fn reply(node: &Shared, words: &[&str]) -> io::Result<Reply> {
+    Ok(match words {
         [
             "run",
             program @ ("iscsiadm" | "multipath" | "multipathd"),
@@ -100,16 +129,15 @@ async fn answer(node: &Shared, stream: UnixStream) -> io::Result<()> {
         }
         ["run", program, arguments @ ..] => programs::run(node, program, arguments).await,
         others => simple(&node.now(), others),
-    };
-    let text = serde_json::to_string(&reply)?;
-    writer.write_all(format!("{text}\n").as_bytes()).await
+    })
 }
 
 /// What the plugin asks where it would ask a kernel.
 fn simple(node: &Node, words: &[&str]) -> Reply {
     let failed = |errno| Reply::exit(errno, "");
     match words {
-        ["sync"] => Reply::done(""),
+        // Before and after an attribute is written.
+        ["set", ..] | ["sync"] => Reply::done(""),
         ["identify", name] => node.identify(name).map_or_else(failed, Reply::done),
         ["size", name] => node
             .size(name)
