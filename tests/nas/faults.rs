@@ -1,8 +1,14 @@
 //! Whatever breaks during alloc and free, at whichever call: wholly there or wholly not, and a retry succeeds.
 
+mod child;
+mod commands;
+mod devices;
 mod killed;
 mod matrix;
 mod operations;
+mod record;
+mod run_dir;
+mod session_killed;
 mod world;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -113,10 +119,7 @@ fn alloc_survives_a_restart_of_the_server_after_each_call(#[values(Iscsi, Nvme)]
 }
 
 #[rstest]
-#[case::zvol_over_iscsi(Iscsi, "pool.dataset.create", 3)]
-#[case::extent(Iscsi, "iscsi.extent.create", 3)]
 #[case::mapping(Iscsi, "iscsi.targetextent.create", 3)]
-#[case::zvol_over_nvme(Nvme, "pool.dataset.create", 2)]
 #[case::namespace(Nvme, "nvmet.namespace.create", 2)]
 fn alloc_gives_up_cleanly_when_a_create_never_ran(
     #[case] over: Transport,

@@ -12,6 +12,7 @@ mod faults;
 mod flights;
 mod free;
 mod hooks;
+mod leftovers;
 mod life;
 mod list;
 mod logins;

@@ -29,6 +29,13 @@ pub struct Link {
 }
 
 impl Transport {
+    pub fn name(self) -> &'static str {
+        match self {
+            Iscsi => "iSCSI",
+            Nvme => "NVMe",
+        }
+    }
+
     pub fn nas(self) -> Nas {
         self.start(&[])
     }
@@ -244,6 +251,17 @@ impl Transport {
                 serve_by_hand(nas, zvol, &subsystem["id"]);
             }
         }
+    }
+
+    /// The zvol stays.
+    pub fn withdraw_by_hand(self, nas: &Nas, zvol: &str) {
+        let (table, column) = match self {
+            Iscsi => ("iscsi.extent", "disk"),
+            Nvme => ("nvmet.namespace", "device_path"),
+        };
+        let own = json!([[[column, "=", format!("zvol/{zvol}")]], {"get": true}]);
+        let row = nas.by_hand(&format!("{table}.query"), own);
+        nas.by_hand(&format!("{table}.delete"), json!([row["id"]]));
     }
 
     /// Where this storage does not see it.

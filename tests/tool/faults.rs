@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::record::Case;
 use crate::seen::{Seen, seen};
 use crate::world::{By, World};
 
@@ -36,6 +37,18 @@ impl Spot {
 }
 
 impl Plan {
+    /// For the table of all faults.
+    pub fn keep(&self, operation: &str, spot: &Spot, fault: &str, result: &Result<(), String>) {
+        let case = Case {
+            operation,
+            transport: &format!("{} to {}", self.from.name(), self.to.name()),
+            at: format!("{} #{}", spot.method, spot.nth),
+            fault: fault.to_owned(),
+            result,
+        };
+        case.keep();
+    }
+
     pub fn of(from: By, to: By) -> Self {
         let world = World::new(from, to);
         let volid = world.vm_with_disk("scsi0");
@@ -146,6 +159,15 @@ fn methods(world: &World) -> Vec<String> {
         .collect()
 }
 
+fn text_of(when: &str, what: &str) -> String {
+    let what = match what {
+        "close" => "connection lost",
+        "error" => "error answer",
+        _ => "server restarted",
+    };
+    format!("{what} {when} it ran")
+}
+
 fn survives(from: By, to: By, only_waited_for: bool) {
     let plan = Plan::of(from, to);
     let mut cases = Vec::new();
@@ -165,8 +187,9 @@ fn survives(from: By, to: By, only_waited_for: bool) {
         cases.extend(faults.iter().map(|(when, what)| (spot, *when, *what)));
     }
     let check = |(spot, when, what): &(&Spot, &str, &str)| {
-        let failed = plan.check(spot, when, what).err()?;
-        Some(format!("{what} {when} {spot:?}: {failed}"))
+        let result = plan.check(spot, when, what);
+        plan.keep("transport_move", spot, &text_of(when, what), &result);
+        Some(format!("{what} {when} {spot:?}: {}", result.err()?))
     };
     // Those that only wait do so together.
     let failed: Vec<String> = match only_waited_for {
@@ -235,6 +258,12 @@ fn survives_while_it_is_taken_back(from: By, to: By) {
             false => plan.is_finished_by_another_run(&world, &volid),
             true => finished_under_another_name(&world, &volid),
         };
+        plan.keep(
+            "transport_move_taken_back",
+            spot,
+            &text_of("before", "error"),
+            &again,
+        );
         failed.extend(again.err().map(|why| format!("{spot:?}: {why}")));
     }
     println!("{} steps, {told} of them back", steps.len());

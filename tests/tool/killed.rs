@@ -45,9 +45,14 @@ fn survives_each_step(plan: &Plan, trouble: Option<&str>) {
         .iter()
         .filter(|spot| spot.changes_something())
         .collect();
+    let operation = match trouble {
+        None => "transport_move",
+        Some(_) => "transport_move_taken_back",
+    };
     let check = |spot: &Spot| {
-        let why = killed_after(plan, spot, trouble).err()?;
-        Some(format!("killed after {spot:?}: {why}"))
+        let result = killed_after(plan, spot, trouble);
+        plan.keep(operation, spot, "process killed after it ran", &result);
+        Some(format!("killed after {spot:?}: {}", result.err()?))
     };
     let failed: Vec<String> = steps.iter().filter_map(|spot| check(spot)).collect();
     println!("killed after {} steps", steps.len());

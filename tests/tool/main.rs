@@ -12,6 +12,8 @@ mod faults;
 mod guests;
 mod killed;
 mod moves;
+#[path = "../nas/faults/record.rs"]
+mod record;
 mod refusals;
 mod seen;
 #[path = "../nas/support.rs"]

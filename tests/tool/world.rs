@@ -22,6 +22,15 @@ pub enum By {
     Nvme,
 }
 
+impl By {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Iscsi => "iSCSI",
+            Self::Nvme => "NVMe",
+        }
+    }
+}
+
 pub struct World {
     pub nas: Nas,
     pub node: PathBuf,

@@ -1,46 +1,18 @@
 //! A process that dies after any of its steps: what it leaves can be taken away, and the operation repeated.
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pve_storage_truenas::config::{Config, Raw};
 use pve_storage_truenas::error::Kind;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::child::Task;
 use super::matrix::{Fault, Plan, Spot, fired, same_storage};
-use super::operations::named;
-use super::world::{free_everything, seen};
+use super::record::Case;
+use super::world::{finder_agrees, free_everything, seen};
 use crate::support::Nas;
 use crate::transport::Transport;
 
-/// What a child has to do.
-const ORDER: &str = "NAS_TEST_ORDER";
-const CHILD: &str = "faults::killed::the_process_that_is_killed";
 const PATIENCE: Duration = Duration::from_secs(30);
-
-#[test]
-#[ignore = "started by the tests beside it"]
-fn the_process_that_is_killed() {
-    let Ok(order) = std::env::var(ORDER) else { return };
-    let order: Value = serde_json::from_str(&order).unwrap();
-    let section: Raw = serde_json::from_value(order["section"].clone()).unwrap();
-    let volumes: Vec<String> = serde_json::from_value(order["volumes"].clone()).unwrap();
-    let config = Config::parse(order["storeid"].as_str().unwrap(), &section).unwrap();
-    (named(order["operation"].as_str().unwrap()).run)(&config, &volumes).unwrap();
-}
-
-fn child(nas: &Nas, operation: &str, volumes: &[String]) -> Child {
-    let order = json!({
-        "operation": operation, "storeid": nas.storeid, "section": nas.section(), "volumes": volumes,
-    });
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", CHILD, "--ignored"])
-        .env(ORDER, order.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
 
 /// The server has done the call and keeps the answer to itself when the process dies.
 fn killed_after(plan: &Plan, spot: &Spot) -> Result<(Nas, Vec<String>), String> {
@@ -51,7 +23,7 @@ fn killed_after(plan: &Plan, spot: &Spot) -> Result<(Nas, Vec<String>), String> 
     };
     let nas = fault.server(plan.over);
     let volumes = (plan.operation.prepare)(&nas);
-    let mut child = child(&nas, plan.operation.name, &volumes);
+    let mut child = Task::of(&nas, plan.operation.name, &volumes).start();
     let started = Instant::now();
     while !fired(&nas) && child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(5));
@@ -69,6 +41,7 @@ fn killed_after(plan: &Plan, spot: &Spot) -> Result<(Nas, Vec<String>), String> 
 
 fn repeated(plan: &Plan, spot: &Spot) -> Result<(), String> {
     let (nas, volumes) = killed_after(plan, spot)?;
+    finder_agrees(&seen(&nas))?;
     if let Some(clean) = plan.operation.clean {
         clean(&nas).map_err(|error| error.to_string())?;
         let world = same_storage(seen(&nas), &nas);
@@ -109,10 +82,21 @@ fn survives_each_step(name: &str, over: Transport) {
     steps.retain(|spot| spot.changes_something());
     let mut failed = Vec::new();
     for spot in &steps {
-        let repeated = repeated(&plan, spot).map_err(|why| format!("repeated: {why}"));
-        let freed = freed(&plan, spot).map_err(|why| format!("freed: {why}"));
-        let wrong = [repeated, freed].into_iter().filter_map(Result::err);
-        failed.extend(wrong.map(|why| format!("{name} killed after {spot:?}, {why}")));
+        for (then, result) in [("repeated", repeated(&plan, spot)), ("freed", freed(&plan, spot))] {
+            let case = Case {
+                operation: name,
+                transport: over.name(),
+                at: spot.text(),
+                fault: format!("process killed after it ran, then {then}"),
+                result: &result,
+            };
+            case.keep();
+            failed.extend(
+                result
+                    .err()
+                    .map(|why| format!("{name} killed after {spot:?}, {then}: {why}")),
+            );
+        }
     }
     println!("{name}: killed after {} steps", steps.len());
     assert!(!steps.is_empty(), "{name} changes nothing");

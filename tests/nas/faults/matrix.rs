@@ -8,6 +8,7 @@ use pve_storage_truenas::error::Result;
 use serde_json::{Value, json};
 
 use super::operations::{Operation, named};
+use super::record::Case;
 use super::world::{World, free_everything, lost, seen};
 use crate::support::{Nas, node};
 use crate::transport::Transport;
@@ -31,14 +32,18 @@ pub struct Spot {
 }
 
 impl Spot {
+    pub fn text(&self) -> String {
+        format!("{} #{}", self.method, self.nth)
+    }
+
     pub fn changes_something(&self) -> bool {
         changes_something(&self.method)
     }
 }
 
 fn changes_something(method: &str) -> bool {
-    let verb = method.rsplit('.').next().unwrap_or_default();
-    !matches!(verb, "query" | "config" | "get_instance")
+    let (space, verb) = method.rsplit_once('.').unwrap_or_default();
+    space != "auth" && !matches!(verb, "query" | "config" | "get_instance" | "set_options")
 }
 
 #[derive(Debug, Clone)]
@@ -52,11 +57,23 @@ impl Fault {
     /// The plugin waits as long as the server may still be working on the call.
     fn is_waited_for(&self) -> bool {
         let lost = match self.what {
+            "hang" => return true,
             "error" => false,
             "restart" => self.spot.changes_something() || self.spot.beside_a_change,
             _ => self.spot.changes_something(),
         };
         self.when == "before" && lost
+    }
+
+    pub fn text(&self) -> String {
+        let what = match self.what {
+            "close" => "connection lost",
+            "error" => "error answer",
+            "restart" => "server restarted",
+            "hang" => "silence",
+            other => other,
+        };
+        format!("{what} {} it ran", self.when)
     }
 
     fn rule(&self) -> Value {
@@ -110,7 +127,7 @@ impl Plan {
         let mut faults = Vec::new();
         for spot in &self.calls {
             for when in ["before", "after"] {
-                faults.extend(["close", "error", "restart"].map(|what| Fault {
+                faults.extend(["close", "error", "restart", "hang"].map(|what| Fault {
                     spot: spot.clone(),
                     when,
                     what,
@@ -121,6 +138,19 @@ impl Plan {
     }
 
     fn check(&self, fault: &Fault) -> std::result::Result<(), String> {
+        let result = self.check_one(fault);
+        let case = Case {
+            operation: self.operation.name,
+            transport: self.over.name(),
+            at: fault.spot.text(),
+            fault: fault.text(),
+            result: &result,
+        };
+        case.keep();
+        result
+    }
+
+    fn check_one(&self, fault: &Fault) -> std::result::Result<(), String> {
         let nas = fault.server(self.over);
         let volumes = (self.operation.prepare)(&nas);
         // Looking at everything before the operation keeps the numbers of the calls as they were planned.
@@ -142,7 +172,7 @@ impl Plan {
     }
 
     /// Wholly there or wholly not.
-    fn judge(&self, first: &Result<()>, world: &World) -> std::result::Result<(), String> {
+    pub fn judge(&self, first: &Result<()>, world: &World) -> std::result::Result<(), String> {
         let strangers = lost(world);
         if !strangers.is_empty() {
             return Err(format!("{first:?} and {strangers:?}"));
@@ -176,13 +206,18 @@ impl Plan {
     }
 }
 
-/// Each NAS is another storage.
+/// Each NAS is another storage, whose temporary clones have other names.
 pub fn same_storage(world: World, nas: &Nas) -> World {
     let own = format!("listed {}:", nas.storeid);
-    world
-        .into_iter()
-        .map(|row| row.replace(&own, "listed "))
-        .collect()
+    let same = |row: String| without_hashes(&row.replace(&own, "listed "));
+    world.into_iter().map(same).collect()
+}
+
+/// `tmp-1a2b3c4d-vm-100-disk-0` without the eight digits.
+fn without_hashes(row: &str) -> String {
+    let mut parts = row.split("tmp-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |row, part| row + "tmp-#" + part.get(8..).unwrap_or(part))
 }
 
 /// The method of every call so far, and whether it was sent beside one that changes something.
@@ -284,6 +319,7 @@ macro_rules! fault_matrix {
 }
 
 fault_matrix! {
-    alloc first_alloc resize snapshot snapshot_delete snapshot_rollback rollback_over_a_resize rename_snapshot create_base
-    clone_of_a_base clone_of_a_snapshot rename_volume set_notes remove_notes free
+    alloc first_alloc import resize snapshot snapshot_delete snapshot_rollback rollback_over_a_resize rename_snapshot
+    create_base clone_of_a_base clone_of_a_snapshot rename_volume set_notes remove_notes activate activate_again
+    activate_snapshot free
 }

@@ -31,6 +31,12 @@ pub const ALL: &[Operation] = &[
         clean: Some(free_the_new_disk),
     },
     Operation {
+        name: "import",
+        prepare: a_disk,
+        run: |config, _| ops::volume_import_alloc(config, "vm-101-disk-0", 1 << 20, true).map(drop),
+        clean: Some(free_the_new_disk),
+    },
+    Operation {
         name: "resize",
         prepare: a_disk,
         run: |config, names| ops::volume_resize(config, &names[0], "2097152", false, None).map(drop),
@@ -103,6 +109,24 @@ pub const ALL: &[Operation] = &[
         clean: None,
     },
     Operation {
+        name: "activate",
+        prepare: a_disk,
+        run: |config, names| without_device(ops::activate_volume(config, &names[0], None)),
+        clean: None,
+    },
+    Operation {
+        name: "activate_again",
+        prepare: a_disk_without_export,
+        run: |config, names| without_device(ops::activate_volume(config, &names[0], None)),
+        clean: None,
+    },
+    Operation {
+        name: "activate_snapshot",
+        prepare: a_disk_with_snapshots,
+        run: |config, names| without_device(ops::activate_volume(config, &names[0], Some("one"))),
+        clean: None,
+    },
+    Operation {
         name: "free",
         prepare: a_disk_with_snapshots,
         run: free,
@@ -112,6 +136,17 @@ pub const ALL: &[Operation] = &[
 
 pub fn named(name: &str) -> Operation {
     *ALL.iter().find(|operation| operation.name == name).unwrap()
+}
+
+/// Nobody listens on the data portals.
+const NO_PORTAL: [&str; 2] = ["no iSCSI session to", "no NVMe connection to"];
+
+/// What the NAS has to do with it: there are no devices here.
+fn without_device(activated: Result<()>) -> Result<()> {
+    match activated {
+        Err(error) if NO_PORTAL.iter().any(|words| error.cause.starts_with(words)) => Ok(()),
+        other => other,
+    }
 }
 
 /// As PVE does: the closure after the lock.
@@ -140,6 +175,14 @@ fn a_disk(nas: &Nas) -> Vec<String> {
     let volname = nas.alloc("100", "1024");
     write(nas, "then");
     vec![volname]
+}
+
+/// Somebody removed it.
+fn a_disk_without_export(nas: &Nas) -> Vec<String> {
+    let names = a_disk(nas);
+    nas.transport
+        .withdraw_by_hand(nas, &format!("{DATASET}/vm-100-disk-0"));
+    names
 }
 
 fn a_disk_with_snapshots(nas: &Nas) -> Vec<String> {

@@ -1,20 +1,48 @@
-//! What somebody sees who knows nothing of the calls before: lists of the plugin, tables of the server.
+//! What somebody sees who knows nothing of the calls before: a new process, and the tables of the server.
 
+use serde_json::Value;
 use truenas_sim::nas::Nas as Tables;
 use truenas_sim::zfs::Kind;
 
-use crate::support::{Nas, WEIGHT};
+use super::child::{LOOK, Task};
+use crate::support::{DATASET, Nas, WEIGHT};
 use crate::transport::{Link, Transport};
 
 /// One line for each fact. Numbers that are chosen anew each time are left out.
 pub type World = Vec<String>;
 
+const DISAGREEMENT: &str = "lost: the plugin tells of";
+
 pub fn seen(nas: &Nas) -> World {
-    let listed = nas.list().into_iter().map(|image| {
-        let name = nas.transport.without_numbers(&image.volid);
-        format!("listed {name} {} of {:?}", image.size, image.parent)
+    let said = Task::of(nas, LOOK, &[]).run();
+    assert!(said.get("listed").is_some(), "{said}");
+    let listed = said["listed"].as_array().unwrap().iter().map(|image| {
+        let text = |at: usize| image[at].as_str().unwrap();
+        let name = nas.transport.without_numbers(text(0));
+        format!("listed {name} {} of {:?}", image[1], text(2))
     });
-    listed.chain(held(nas)).collect()
+    let mut world: World = listed.chain(held(nas)).collect();
+    world.extend(strangers(nas, &said));
+    world
+}
+
+/// What belongs to nobody, as the plugin tells and as the tables do: they have to agree.
+fn strangers(nas: &Nas, said: &Value) -> World {
+    let mut found: Vec<String> = serde_json::from_value(said["leftovers"].clone()).unwrap();
+    let mut there = nas
+        .server
+        .nas(|tables| leftovers(tables, &nas.transport.links(tables)));
+    found.sort();
+    there.sort();
+    match found == there {
+        // The next disk completes the weight volume.
+        true => found
+            .into_iter()
+            .filter(|row| !row.ends_with(&WEIGHT[1..]))
+            .map(|row| format!("leftover {row}"))
+            .collect(),
+        false => vec![format!("{DISAGREEMENT} {found:?}, there are {there:?}")],
+    }
 }
 
 fn held(nas: &Nas) -> World {
@@ -59,18 +87,72 @@ fn zvols(tables: &Tables, over: Transport, links: &[Link]) -> World {
     rows
 }
 
+fn leads_nowhere(tables: &Tables, link: &Link) -> bool {
+    let zvol = link.zvol.as_ref();
+    zvol.is_none_or(|zvol| !tables.zfs.datasets.contains_key(zvol))
+}
+
 fn lost_links(tables: &Tables, links: &[Link]) -> World {
-    let leads_nowhere = |link: &&Link| {
-        let zvol = link.zvol.as_ref();
-        zvol.is_none_or(|zvol| !tables.zfs.datasets.contains_key(zvol))
-    };
-    let lost = links.iter().filter(leads_nowhere);
+    let lost = links.iter().filter(|link| leads_nowhere(tables, link));
     lost.map(|link| format!("lost {} of {:?}", link.what, link.zvol))
         .collect()
 }
 
+/// What `ops::leftovers` has to find.
+fn leftovers(tables: &Tables, links: &[Link]) -> World {
+    let mut found = World::new();
+    let short = |full: &str| full.trim_start_matches(&format!("{DATASET}/")).to_owned();
+    for link in links.iter().filter(|link| link.what != "mapping") {
+        let zvol = link.zvol.as_deref();
+        let name = zvol.map(short).unwrap_or_default();
+        let mapped = || {
+            links
+                .iter()
+                .any(|other| other.what == "mapping" && other.zvol == link.zvol)
+        };
+        if leads_nowhere(tables, link) {
+            found.push(format!("ExportWithoutZvol {name}"));
+        } else if link.what == "disabled namespace" || link.what == "extent" && !mapped() {
+            found.push(format!("HalfAnExport {name}"));
+        }
+    }
+    for (full, dataset) in &tables.zfs.datasets {
+        if dataset.kind != Kind::Volume || full.ends_with(WEIGHT) {
+            continue;
+        }
+        let name = short(full);
+        let property = |key: &str| dataset.user.get(&format!("pve-storage-truenas:{key}"));
+        let internal = match name.get(..4) {
+            Some("del-") => Some("Doomed"),
+            Some("tmp-") => Some("Temporary"),
+            _ => None,
+        };
+        if let Some(internal) = internal {
+            found.push(format!("{internal} {name}"));
+            continue;
+        }
+        if property("moving-from").is_some() {
+            found.push(format!("Moving {name}"));
+        }
+        if property("name").is_some_and(|named| *named != name) {
+            found.push(format!("HalfRenamed {name}"));
+        }
+        if !links.iter().any(|link| link.zvol.as_ref() == Some(full)) {
+            found.push(format!("WithoutExport {name}"));
+        }
+    }
+    found
+}
+
+pub fn finder_agrees(world: &World) -> Result<(), String> {
+    match world.iter().find(|row| row.starts_with(DISAGREEMENT)) {
+        Some(row) => Err(format!("{row}: {world:#?}")),
+        None => Ok(()),
+    }
+}
+
 pub fn lost(world: &World) -> Vec<&String> {
-    world.iter().filter(|row| row.starts_with("lost ")).collect()
+    world.iter().filter(|row| row.starts_with("lost")).collect()
 }
 
 /// Frees whatever is listed, clones before what they are made from; then nothing may be left but what the storage needs,

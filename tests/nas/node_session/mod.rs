@@ -5,4 +5,4 @@ mod fallback;
 mod login;
 mod relay;
 mod scripted;
-mod world;
+pub mod world;
