@@ -63,7 +63,8 @@ fn find(config: &Config) -> Result<Vec<Leftover>> {
             found.extend(of_zvol(config, &look, zvol, row)?);
         }
     }
-    found.retain(|leftover| !matches!(leftover.owner, Owner::Storage(_)));
+    // A disk on its way here has the mark of where it comes from for a while.
+    found.retain(|left| left.what == What::Moving || !matches!(left.owner, Owner::Storage(_)));
     found.sort_by(|one, other| (one.what, &one.object).cmp(&(other.what, &other.object)));
     Ok(found)
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use pve_storage_truenas::ops::{self, Leftover, What};
 use serde_json::{Value, json};
 
 use crate::record::Case;
@@ -110,15 +111,40 @@ impl Plan {
     }
 
     pub fn is_finished_by_another_run(&self, world: &World, volid: &str) -> Result<(), String> {
+        what_is_on_its_way_is_found(world)?;
         let again = world.apply(volid);
         let now = seen(world);
-        match (again.code, now == self.after) {
-            (0, true) => Ok(()),
-            _ => Err(format!(
+        if again.code != 0 || now != self.after {
+            return Err(format!(
                 "again: exit {} {} and {now:#?}",
                 again.code, again.stderr
-            )),
+            ));
         }
+        match leftovers(world).as_slice() {
+            [] => Ok(()),
+            left => Err(format!("left over: {left:?}")),
+        }
+    }
+}
+
+fn leftovers(world: &World) -> Vec<Leftover> {
+    let both = ["from", "to"].map(|storage| ops::leftovers(&world.config(storage)).unwrap());
+    both.into_iter().flatten().collect()
+}
+
+/// By the finder of leftovers, where the NAS says so.
+fn what_is_on_its_way_is_found(world: &World) -> Result<(), String> {
+    let told = leftovers(world);
+    let found = told.iter().filter(|left| left.what == What::Moving).count();
+    let there = seen(world)
+        .iter()
+        .filter(|row| row.contains("moving-from="))
+        .count();
+    match found == there {
+        true => Ok(()),
+        false => Err(format!(
+            "{there} are on their way, and the plugin tells of {told:?}"
+        )),
     }
 }
 
