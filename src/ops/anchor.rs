@@ -1,6 +1,8 @@
 //! The weight volume: one small export that is never freed. TrueNAS disables a target without LUNs and deletes
 //! one whose last LUN goes with its zvol.
 
+use std::time::Duration;
+
 use super::alloc::find;
 use super::look::Look;
 use super::mark::mark_with;
@@ -9,13 +11,16 @@ use crate::api::dataset::{self, NewZvol};
 use crate::api::{Api, done_or_found};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::sys::random;
+use crate::sys::{poll, random};
 use crate::transport::{Terms, Transport};
 use crate::undo::Undo;
 use crate::volume::ZvolName;
 use crate::volume::zvol::WEIGHT;
 
 const SIZE: u64 = 1 << 30;
+/// Within this whoever else is making it has made it.
+const RIVAL: Duration = Duration::from_secs(3);
+const RIVAL_LOOK: Duration = Duration::from_millis(100);
 
 /// The look once more, after what every export needs was made.
 pub fn prepare(config: &Config, transport: &dyn Transport, look: Look, api: &mut Api) -> Result<Look> {
@@ -26,10 +31,31 @@ pub fn prepare(config: &Config, transport: &dyn Transport, look: Look, api: &mut
         }
         false => look,
     };
-    if look.exports.lacks_anchor() {
-        drop_one(config, transport, &look, api)?;
+    if !look.exports.lacks_anchor() {
+        return Ok(look);
     }
-    Ok(look)
+    match drop_one(config, transport, &look, api) {
+        Ok(()) => Ok(look),
+        Err(refused) if matches!(refused.kind, Kind::Refused | Kind::Exists) => {
+            after_a_rival(config, transport, refused, api)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The first volumes of two storages, or of two nodes whose lock was broken, may be made at once, each with this one.
+fn after_a_rival(config: &Config, transport: &dyn Transport, refused: Error, api: &mut Api) -> Result<Look> {
+    let patience = api.deadline().at_most(RIVAL);
+    loop {
+        let look = Look::inspection(config, transport, api)?;
+        if !look.exports.lacks_anchor() {
+            return Ok(look);
+        }
+        if patience.expired() {
+            return Err(refused);
+        }
+        poll::pause(RIVAL_LOOK, patience)?;
+    }
 }
 
 /// Makes what is missing of it: zvol, export or both. The zvol stays when the export fails; it is used next time.

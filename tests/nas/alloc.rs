@@ -185,6 +185,18 @@ fn of_two_calls_with_one_number_the_later_moves(#[values(Iscsi, Nvme)] over: Tra
 }
 
 #[rstest]
+fn the_first_volumes_of_a_storage_may_be_made_at_once(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.start(&["--lun-race", "--latency", "30"]);
+    std::thread::scope(|scope| {
+        for vmid in ["100", "101", "102", "103"] {
+            let nas = &nas;
+            scope.spawn(move || nas.alloc(vmid, "1024"));
+        }
+    });
+    assert_eq!(nas.whole_volumes().len(), 4);
+}
+
+#[rstest]
 fn new_numbers_are_above_all_that_were_used(#[values(Iscsi, Nvme)] over: Transport) {
     let nas = over.nas();
     let numbers = || {
