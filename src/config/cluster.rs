@@ -4,20 +4,31 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{file, paths, random};
+use crate::sys::{file, paths, poll, random};
+
+/// An empty file that is older was left by who died over it.
+const HALF_MADE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(10);
 
 fn path() -> PathBuf {
     paths::secrets_dir().join("_truenas.cluster-id")
 }
 
-/// `None` while no storage was ever added.
+/// `None` while no storage was ever added. Whoever makes the file has made it first and written to it then: pmxcfs has no
+/// links that would put a whole one in place without taking another's away.
 pub fn id() -> Result<Option<String>> {
-    match fs::read_to_string(path()) {
-        Ok(text) => parse(&text).map(Some),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(failed("read", &cause)),
+    let patience = Deadline::within(HALF_MADE);
+    loop {
+        match fs::read_to_string(path()) {
+            Ok(text) if text.is_empty() && !patience.expired() => poll::pause(LOOK, patience)?,
+            Ok(text) => return parse(&text).map(Some),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(failed("read", &cause)),
+        }
     }
 }
 

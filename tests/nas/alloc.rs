@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::rules::conduct::{add_zvol, calls_of};
-use crate::support::{DATASET, Nas};
+use crate::support::{DATASET, Nas, node};
 use crate::transport::{Iscsi, Nvme, Transport};
 
 #[rstest]
@@ -194,6 +194,26 @@ fn the_first_volumes_of_a_storage_may_be_made_at_once(#[values(Iscsi, Nvme)] ove
         }
     });
     assert_eq!(nas.whole_volumes().len(), 4);
+}
+
+#[test]
+fn the_id_of_the_cluster_is_waited_for_while_another_node_writes_it() {
+    let nas = Nas::new();
+    let file = node().join("etc-pve/priv/storage/_truenas.cluster-id");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "").unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::fs::write(&file, "11111111-2222-4333-8444-555555555555\n").unwrap();
+        });
+        nas.alloc("100", "1024");
+    });
+    let mark = nas.server.nas(|tables| {
+        let zvol = &tables.zfs.datasets[&format!("{DATASET}/vm-100-disk-0")];
+        zvol.user["pve-storage-truenas:cluster"].clone()
+    });
+    assert_eq!(mark, "11111111-2222-4333-8444-555555555555");
 }
 
 #[rstest]
