@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::alloc::find;
 use super::dependents::{self, Dependents};
-use super::image::no_snapshot;
+use super::image::{no_snapshot, no_zvol, pick};
 use super::{LIST, SNAPSHOT, api, on, undone};
+use crate::api::dataset;
 use crate::api::snapshot::{self as api_snapshot, Named, Snapshot};
 use crate::api::{Api, Lane, done_or_found};
 use crate::config::Config;
@@ -43,8 +45,16 @@ pub fn create(config: &Config, zvol: &ZvolName, name: &SnapName, api: &mut Api) 
             format!("snapshot '{full}' exists already"),
         )
         .advice("choose another name, or remove it in TrueNAS > Datasets > Snapshots")),
-        Err(error) if may_have_run(&error) => Err(undone(undo, api, error)),
+        Err(error) if may_have_run(&error) => Err(or_gone(undone(undo, api, error), &dataset, api)),
         Err(error) => Err(error),
+    }
+}
+
+/// What the server says of a zvol that is not there has a number that says nothing (EFAULT).
+fn or_gone(refused: Error, dataset: &str, api: &mut Api) -> Error {
+    match refused.kind {
+        Kind::Refused if matches!(find(api, dataset), Ok(None)) => no_zvol(dataset),
+        _ => refused,
     }
 }
 
@@ -130,16 +140,17 @@ fn delete(config: &Config, volname: &str, snapname: &str) -> Result<()> {
     let mut api = api(config, Lane::Work, SNAPSHOT);
     let dataset = zvol.full(&config.dataset);
     let full = name.full(&dataset);
-    match delete_one(&dataset, &full, &mut api) {
+    match destroy(&dataset, &full, &mut api) {
         Err(refused) if is_about_dependents(&refused) => {
             let dependents = Dependents::of_snapshots(&dataset, std::slice::from_ref(&full), &mut api)?;
             let what = format!("snapshot '{full}'");
             dependents::withdraw_exposures(config, &zvol, &what, &dependents, &mut api)?;
             // What was in the way may have been ours, and is gone.
-            delete_one(&dataset, &full, &mut api)
+            destroy(&dataset, &full, &mut api)?;
         }
-        done => done,
+        done => done?,
     }
+    is_gone(&dataset, &full, &mut api)
 }
 
 /// By version: a validation error, busy, or not empty.
@@ -149,11 +160,20 @@ fn is_about_dependents(error: &Error) -> bool {
 
 /// Deletes and reads back, two flights.
 pub fn delete_one(dataset: &str, full: &str, api: &mut Api) -> Result<()> {
+    destroy(dataset, full, api)?;
+    is_gone(dataset, full, api)
+}
+
+fn destroy(dataset: &str, full: &str, api: &mut Api) -> Result<()> {
     let gone = |api: &mut Api| Ok((!exists(dataset, full, api)?).then_some(serde_json::Value::Null));
     match done_or_found(api, api_snapshot::delete(full), gone) {
-        Err(error) if error.kind == Kind::NotFound => return Ok(()),
-        done => done?,
-    };
+        Err(error) if error.kind == Kind::NotFound => Ok(()),
+        done => done.map(|_| ()),
+    }
+}
+
+/// One that is there now may be another call's, of the same name: it is not deleted for it.
+fn is_gone(dataset: &str, full: &str, api: &mut Api) -> Result<()> {
     match exists(dataset, full, api)? {
         false => Ok(()),
         true => Err(Error::new(
@@ -186,7 +206,12 @@ pub fn volume_snapshot_info(config: &Config, volname: &str) -> Result<Vec<Snapsh
 
 fn info(config: &Config, volname: &str) -> Result<Vec<SnapshotInfo>> {
     let zvol = Volname::parse(volname)?.zvol;
-    let all = details(&zvol.full(&config.dataset), &mut api(config, Lane::Work, LIST))?;
+    let dataset = zvol.full(&config.dataset);
+    let mut api = api(config, Lane::Work, LIST);
+    let volume = api.with_next(dataset::exactly(&[&dataset]));
+    let all = details(&dataset, &mut api)?;
+    // The server has no snapshots of what is not there, and no error either.
+    pick(config, &zvol, api.came(volume))?;
     let mut rows: Vec<SnapshotInfo> = Vec::new();
     for snapshot in &all {
         let Some(name) = short(snapshot).filter(|name| is_ours(name, snapshot)) else {

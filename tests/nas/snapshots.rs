@@ -54,7 +54,10 @@ fn a_snapshot_that_exists_is_not_taken_for_a_new_one(#[values(Iscsi, Nvme)] over
 fn a_snapshot_of_a_missing_volume_and_bad_names_are_errors(#[values(Iscsi, Nvme)] over: Transport) {
     let nas = over.nas();
     let config = nas.config();
-    ops::volume_snapshot(&config, "vm-100-disk-0", "one").unwrap_err();
+    let missing = ops::volume_snapshot(&config, "vm-100-disk-0", "one").unwrap_err();
+    assert_eq!(missing.kind, Kind::NotFound, "{missing}");
+    let missing = ops::volume_snapshot_info(&config, "vm-100-disk-0").unwrap_err();
+    assert_eq!(missing.kind, Kind::NotFound, "{missing}");
     let volname = nas.alloc("100", "1024");
     for wrong in ["", "a/b", "a@b", ".."] {
         let error = ops::volume_snapshot(&config, &volname, wrong).unwrap_err();
