@@ -8,6 +8,7 @@
 
 mod alloc;
 mod clones;
+mod concurrency;
 mod faults;
 mod flights;
 mod free;

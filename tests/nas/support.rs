@@ -50,6 +50,10 @@ pub struct Nas {
 
 impl Nas {
     pub fn start(arguments: &[&str]) -> Self {
+        Self::keeping_traffic(true, arguments)
+    }
+
+    fn keeping_traffic(remember: bool, arguments: &[&str]) -> Self {
         node();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         // Logins are counted by address of the NAS: each has its own.
@@ -62,7 +66,7 @@ impl Nas {
         let options =
             Options::of(fixed.into_iter().chain(recorded).chain(arguments.iter().copied())).unwrap();
         Self {
-            server: Server::start(options).unwrap(),
+            server: Server::start(Options { remember, ..options }).unwrap(),
             storeid: format!("nas{number}"),
             transport: Transport::Iscsi,
             host,
@@ -76,12 +80,12 @@ impl Nas {
 
     /// As `start`, for tests that are about numbers: their traffic is too much to keep, and shows nothing new.
     pub fn unrecorded(arguments: &[&str]) -> Self {
-        let version = version();
-        let all: Vec<&str> = ["--api-version", &version]
-            .into_iter()
-            .chain(arguments.iter().copied())
-            .collect();
-        Self::start(&all)
+        Self::start(&with_version(arguments))
+    }
+
+    /// As `unrecorded`, and what comes is not even kept in memory.
+    pub fn forgetful(arguments: &[&str]) -> Self {
+        Self::keeping_traffic(false, &with_version(arguments))
     }
 
     /// Flags only: a server of the default version.
@@ -214,6 +218,15 @@ fn zvols(tables: &Tables) -> Vec<String> {
     let all = tables.zfs.datasets.iter();
     all.filter(|(_, dataset)| dataset.kind == Kind::Volume)
         .map(|(name, _)| name.clone())
+        .collect()
+}
+
+fn with_version<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    let version = VERSION.get_or_init(version);
+    ["--api-version", version]
+        .into_iter()
+        .chain(arguments.iter().copied())
         .collect()
 }
 
