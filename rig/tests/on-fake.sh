@@ -51,6 +51,17 @@ is_block() {
     blockdev --getsize64 "$(node_path "$1")"
 }
 
+# by_path LUN: the disk that 1.x takes for it. Without by-path: the kernel's name for its place says the same.
+by_path() {
+    local session host
+    for session in "$node/sys/class/iscsi_session/"*; do
+        host=${session##*/session}
+        [ "$(cat "$session/targetname")" = "$iqn" ] || continue
+        echo "$node/dev/$(basename "$node/sys/class/scsi_device/$host:0:0:$1/device/block/"*)"
+        return
+    done
+}
+
 cut_portal() {
     touch "$node/fake/dead/$1:3260"
 }

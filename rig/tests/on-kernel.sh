@@ -33,6 +33,15 @@ is_block() {
     [ -b "$(node_path "$1")" ]
 }
 
+# by_path LUN: the disk that 1.x takes for it (TrueNASPlugin.pm 1.1.7, lines 2246-2273): the first link of the target and LUN.
+by_path() {
+    local link
+    for link in "/dev/disk/by-path/ip-"*"-iscsi-$iqn-lun-$1"; do
+        readlink -f "$link"
+        return
+    done
+}
+
 # cut_portal ADDRESS [PORT]: packets to it get lost.
 cut_portal() {
     local port=${2:-3260}
