@@ -3,7 +3,9 @@
 //! `TRUENAS_MODEL_SEED` repeats the story that a failure names.
 
 mod disks;
+mod figures;
 mod snapshots;
+mod soak;
 mod state;
 mod story;
 
@@ -78,14 +80,17 @@ fn tell(seed: u64, over: Transport) -> Check {
     let whole = (0..STEPS)
         .try_for_each(|_| step(&mut story))
         .and_then(|()| end(&mut story));
-    whole.map_err(|why| {
-        let last = story.steps.len().saturating_sub(15);
-        let steps = story.steps[last..].join("\n  ");
-        format!(
-            "TRUENAS_MODEL_SEED={seed}, step {}:\n  {steps}\n{why}",
-            story.steps.len()
-        )
-    })
+    whole.map_err(|why| said(&story, &why))
+}
+
+fn said(story: &Story, why: &str) -> String {
+    let steps: Vec<&str> = story.steps.iter().map(String::as_str).collect();
+    format!(
+        "TRUENAS_MODEL_SEED={}, step {}:\n  {}\n{why}",
+        story.seed,
+        story.count,
+        steps.join("\n  ")
+    )
 }
 
 fn tell_some(seeds: std::ops::Range<u64>, over: Transport) {

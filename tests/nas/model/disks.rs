@@ -168,7 +168,7 @@ impl Story {
 
     pub fn write(&mut self) -> Check {
         let Some(at) = self.disk() else { return Ok(()) };
-        let tag = format!("written at {}", self.steps.len());
+        let tag = format!("written at {}", self.count);
         let disk = &mut self.state.disks[at];
         disk.tag = Some(tag.clone());
         let zvol = disk.zvol.clone();

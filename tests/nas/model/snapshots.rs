@@ -50,7 +50,7 @@ impl Story {
     pub fn foreign_snapshot(&mut self) -> Check {
         let Some(at) = self.disk() else { return Ok(()) };
         let zvol = self.state.disks[at].zvol.clone();
-        let name = format!("auto-2026-11-22_{}", self.steps.len());
+        let name = format!("auto-2026-11-22_{}", self.count);
         self.say(format!("foreign snapshot {zvol}@{name}"));
         self.nas.by_hand(
             "pool.snapshot.create",

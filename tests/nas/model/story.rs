@@ -1,5 +1,7 @@
 //! A NAS and what must be on it, compared after every step.
 
+use std::collections::VecDeque;
+
 use pve_storage_truenas::config::Config;
 use pve_storage_truenas::error::{Kind, Result};
 use truenas_sim::nas::Nas as Tables;
@@ -10,26 +12,45 @@ use super::state::{Disk, State};
 use crate::support::{DATASET, Nas};
 use crate::transport::Transport;
 
+const SERVER: &[&str] = &["--link-delay", "0", "--limiter-window", "100"];
+/// Steps that a failure shows.
+const TOLD: usize = 15;
+
 /// Why the plugin and the model do not agree.
 pub type Check<T = ()> = std::result::Result<T, String>;
 
 pub struct Story {
     pub nas: Nas,
     pub state: State,
+    pub seed: u64,
     pub rng: Rng,
     /// `tn_volume_names` as it is now.
     pub plain: bool,
-    pub steps: Vec<String>,
+    /// The last ones, in words.
+    pub steps: VecDeque<String>,
+    pub count: usize,
 }
 
 impl Story {
     pub fn begin(seed: u64, over: Transport) -> Self {
+        Self::on(over.unrecorded(SERVER), seed)
+    }
+
+    /// On a server that closes connections after so many milliseconds of silence, and keeps nothing that grows.
+    pub fn idle(seed: u64, over: Transport, milliseconds: &str) -> Self {
+        let server = [SERVER, &["--idle", milliseconds]].concat();
+        Self::on(Nas::forgetful(&server).over(over), seed)
+    }
+
+    fn on(nas: Nas, seed: u64) -> Self {
         Self {
-            nas: over.unrecorded(&["--link-delay", "0", "--limiter-window", "100"]),
+            nas,
             state: State::default(),
+            seed,
             rng: Rng::new(seed),
             plain: false,
-            steps: Vec::new(),
+            steps: VecDeque::new(),
+            count: 0,
         }
     }
 
@@ -39,7 +60,11 @@ impl Story {
     }
 
     pub fn say(&mut self, step: impl Into<String>) {
-        self.steps.push(step.into());
+        self.count += 1;
+        self.steps.push_back(step.into());
+        if self.steps.len() > TOLD {
+            self.steps.pop_front();
+        }
     }
 
     pub fn below(&mut self, bound: usize) -> usize {
