@@ -34,9 +34,10 @@ sub number ($text, $pattern) {
 # What a script said, what valgrind counted, and all of its report.
 sub under_valgrind ($script) {
     my $log = node_folder() . "/$script.log";
-    my @valgrind =
-        (qw(valgrind --leak-check=full --show-leak-kinds=definite --num-callers=20), "--log-file=$log",
-        "--suppressions=t/valgrind/loader.supp");
+    my @valgrind = (
+        qw(valgrind --leak-check=full --show-leak-kinds=definite --num-callers=20), "--log-file=$log",
+        "--suppressions=t/valgrind/loader.supp"
+    );
     my @perl = (untaint($^X), '-Mblib', "t/valgrind/$script.pl", $file, $rounds);
     open my $output, '-|', @valgrind, @perl or die "valgrind: $!";
     my $said = join '', <$output>;

@@ -180,12 +180,12 @@ fn three_nodes(over: Transport, manner: Manner, load: &Load) {
 
 #[rstest]
 fn three_nodes_at_once_under_the_locks_of_pve(#[values(Iscsi, Nvme)] over: Transport) {
-    three_nodes(over, Manner::Orderly, &bounded(5));
+    three_nodes(over, Manner::Orderly, &bounded(4));
 }
 
 #[rstest]
 fn three_nodes_at_once_without_any_lock(#[values(Iscsi, Nvme)] over: Transport) {
-    three_nodes(over, Manner::Wild, &bounded(12));
+    three_nodes(over, Manner::Wild, &bounded(10));
 }
 
 #[rstest]

@@ -1,6 +1,7 @@
 //! Three nodes of one cluster: each has its own /run, devices and node session; /etc/pve is the same for all.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -78,9 +79,22 @@ fn folder(nas: &Nas, number: u32) -> PathBuf {
     folder
 }
 
+/// With the priority of its unit, where that may be given.
+fn session_program() -> Command {
+    let program = env!("CARGO_BIN_EXE_pve-storage-truenas-session");
+    match std::fs::metadata("/proc/self").unwrap().uid() {
+        0 => {
+            let mut nice = Command::new("/usr/bin/nice");
+            nice.args(["-n", "-10", program]);
+            nice
+        }
+        _ => Command::new(program),
+    }
+}
+
 /// Returns when processes can come.
 fn session(folder: &Path) -> Child {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pve-storage-truenas-session"))
+    let mut child = session_program()
         .env("PVETRUENAS_NODE", folder)
         .stdout(Stdio::piped())
         .spawn()
