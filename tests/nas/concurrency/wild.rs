@@ -106,8 +106,12 @@ fn free(worker: &mut Worker, told: &[String]) {
     let freed = worker.act(Deed::Free {
         volname: volname.clone(),
     });
-    if matches!(freed, Said::Token(_)) {
-        let _another_may_have_freed_it_too = std::fs::remove_file(folder(worker).join(volname));
+    match freed {
+        Said::Token(_) => {
+            let _another_may_have_freed_it_too = std::fs::remove_file(folder(worker).join(volname));
+            worker.finish(&freed);
+        }
+        // Its clones can be freed when others had their turn.
+        _ => alloc(worker),
     }
-    worker.finish(&freed);
 }
