@@ -1,4 +1,5 @@
-//! Writes the C++ half of the bridge to `target/<profile>/cxx`, where `Makefile.PL` compiles it into the XS module.
+//! Writes the C++ half of the bridge to `target/<profile>/cxx`, where `Makefile.PL` compiles it into the XS module. That of a
+//! build for tests has a folder of its own: cargo does not write it again because the other was built meanwhile.
 //! It is not compiled here: C++ objects inside a cdylib would hide their symbols from that module.
 
 use std::path::{Path, PathBuf};
@@ -25,7 +26,11 @@ fn main() -> io::Result<()> {
         .nth(3)
         .ok_or_else(|| io::Error::other("OUT_DIR is not below target/<profile>"))?;
     // As in cxx's own tree: cxx.cc names its header by a relative path.
-    let (include, src) = (target.join("cxx/include"), target.join("cxx/src"));
+    let tree = match env::var_os("CARGO_FEATURE_FAKE_NODE") {
+        Some(_) => target.join("cxx-fake-node"),
+        None => target.join("cxx"),
+    };
+    let (include, src) = (tree.join("include"), tree.join("src"));
     fs::create_dir_all(&include)?;
     fs::create_dir_all(&src)?;
     copy(
