@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::logging;
+use crate::sys::poll;
 use crate::transport::{self, Identity, Transport, lease, link, memory};
 use crate::volume::{DeviceName, SnapName, Volname, ZvolName};
 
@@ -22,6 +23,8 @@ const WARM: Duration = Duration::from_secs(5);
 const ADMIT: Duration = Duration::from_secs(5);
 /// For a target to take up a size that it was told.
 const TOLD: Duration = Duration::from_secs(10);
+/// Nothing announces what another node does.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const DEACTIVATE: Duration = Duration::from_secs(10);
 
 /// Returns when `path` names the device and the device has proved that it is the zvol's.
@@ -161,12 +164,35 @@ fn mapped_again(
     });
     let like = origin.as_ref().unwrap_or(zvol);
     logging::warn(format!("zvol '{full}' had no export any more; it gets a new one"));
-    let identity = export_again(&look, zvol, like, volname, api)?;
+    let identity = match export_again(&look, zvol, like, volname, api) {
+        Err(refused) if matches!(refused.kind, Kind::Refused | Kind::Exists) => {
+            another_node_was_first(config, transport, zvol, api)?.ok_or(refused)?
+        }
+        exported => exported?,
+    };
     // It may have been renamed to be destroyed in the same moment.
     let still = existing(config, zvol, api)?;
     match still.guid == row.guid {
         true => Ok(identity.of_size(still.volsize)),
         false => Err(no_zvol(&full)),
+    }
+}
+
+/// Two nodes may start, or move, a guest at the same moment; an export is made in several calls.
+fn another_node_was_first(
+    config: &Config,
+    transport: &dyn Transport,
+    zvol: &ZvolName,
+    api: &mut Api,
+) -> Result<Option<Identity>> {
+    let end = api.deadline().at_most(WARM);
+    loop {
+        let look = Look::listing(config, transport, api)?;
+        let identity = look.exports.identity(zvol, 0);
+        if identity.is_some() || !look.exports.names(zvol) || end.expired() {
+            return Ok(identity);
+        }
+        poll::pause(LOOK_AGAIN, end)?;
     }
 }
 

@@ -44,3 +44,27 @@ fn a_volume_lives_and_goes(
     nas.free(&base).unwrap();
     assert!(nas.names().is_empty() && nas.whole_volumes().is_empty());
 }
+
+/// As when a guest is moved to another node. There are no devices here: both end with the portals that nobody serves.
+#[rstest]
+fn two_nodes_that_export_a_volume_again_at_once_have_one_export(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = over.unrecorded(&["--latency", "100", "--link-delay", "0"]);
+    let volname = nas.alloc("100", "1024");
+    over.withdraw_by_hand(&nas, "tank/proxmox/vm-100-disk-0");
+    let activate = || {
+        ops::activate_volume(&nas.config(), &volname, None)
+            .unwrap_err()
+            .to_string()
+    };
+    let (one, other) = std::thread::scope(|scope| {
+        let (one, other) = (scope.spawn(activate), scope.spawn(activate));
+        (one.join().unwrap(), other.join().unwrap())
+    });
+    for said in [one, other] {
+        assert!(
+            said.contains("no iSCSI session to") || said.contains("no NVMe connection to"),
+            "{said}"
+        );
+    }
+    assert_eq!(nas.whole_volumes().len(), 1);
+}

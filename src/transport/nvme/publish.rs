@@ -57,7 +57,16 @@ fn create(api: &mut Api, subsystem: u64, wanted: u32, path: &str) -> Result<Name
         });
         match made {
             Err(refused) if matches!(refused.kind, Kind::Refused | Kind::Exists) => {
-                if api.ask(nvmet::namespaces_at(subsystem, nsid))?.is_empty() {
+                let mut flight = Flight::default();
+                let there = flight.add(nvmet::namespaces_on(path));
+                let taken = flight.add(nvmet::namespaces_at(subsystem, nsid));
+                let mut answers = api.send(flight)?;
+                // Of a zvol that lost its export, another node's call may have been first.
+                let mut there = answers.take(there)?.into_iter();
+                if let Some(namespace) = there.find(|row| row.subsys.id == subsystem && row.enabled) {
+                    return Ok(namespace);
+                }
+                if answers.take(taken)?.is_empty() {
                     return Err(refused);
                 }
             }
