@@ -87,6 +87,7 @@ mod tests {
         assert!(path("..", "vm-100-disk-0", None).is_err());
         assert!(path("nas/1", "vm-100-disk-0", None).is_err());
         assert!(path("nas1", "vm-100-disk-0", Some("../x")).is_err());
+        assert!(path("nas1", "vol-..-lun1", None).is_err());
     }
 
     #[test]

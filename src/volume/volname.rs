@@ -124,6 +124,9 @@ mod tests {
             "vm-1-disk-0/vm-2-disk-0",
             "iso/debian.iso",
             "vm-100-disk-0\n",
+            "vol-.-lun1",
+            "vol-..-lun1",
+            "base-1-disk-0/vol-..-lun1",
         ] {
             let error = Volname::parse(text).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");

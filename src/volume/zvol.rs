@@ -14,10 +14,11 @@ pub const WEIGHT: &str = "pve-plugin-weight";
 pub struct ZvolName(String);
 
 impl ZvolName {
-    /// Any name that 1.x accepted.
+    /// Any name that 1.x accepted and ZFS can have: `..` would lead out of every folder that the name is used in.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '.' | '-');
-        (!text.is_empty() && text.len() <= 200 && text.chars().all(allowed)).then(|| Self(text.to_owned()))
+        let is_name = !matches!(text, "" | "." | "..") && text.len() <= 200;
+        (is_name && text.chars().all(allowed)).then(|| Self(text.to_owned()))
     }
 
     /// The zvol with this full name, if it is directly below `dataset`.
