@@ -19,7 +19,7 @@ impl Address {
             Some(port) => port.parse().map_err(|_| refused(key, text))?,
         };
         let plausible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_' | '%');
-        if host.is_empty() || !host.chars().all(plausible) {
+        if host.is_empty() || host.starts_with('-') || !host.chars().all(plausible) {
             return Err(refused(key, text));
         }
         Ok(Self {

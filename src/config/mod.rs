@@ -280,6 +280,9 @@ fn dataset(fields: &Fields<'_>) -> Result<String> {
     if dataset.starts_with('/') || dataset.ends_with('/') || dataset.contains("//") {
         return refused("has a slash too many");
     }
+    if dataset.starts_with('-') || dataset.split('/').any(|part| matches!(part, "." | "..")) {
+        return refused("is not a name that ZFS allows");
+    }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | ' ');
     if !dataset.chars().all(allowed) {
         return refused("has characters that ZFS does not allow");
@@ -314,14 +317,16 @@ fn iscsi(fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Iscsi> {
     let known_form = ["iqn.", "naa.", "eui."]
         .iter()
         .any(|prefix| target_iqn.starts_with(prefix));
-    if !known_form || target_iqn.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    // RFC 3721, 1.1, and letters of other alphabets. The name is a folder of iscsiadm's records, too.
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | ':' | '_');
+    if !known_form || !target_iqn.chars().all(allowed) {
         return Err(Error::invalid(format!("target_iqn: '{target_iqn}' is not an IQN"))
             .advice("give the full name, like iqn.2005-10.org.freenas.ctl:proxmox (TrueNAS: Shares > Block (iSCSI) > Targets)"));
     }
     Ok(Iscsi {
         target_iqn: target_iqn.to_owned(),
         portals: portals(fields, 3260)?,
-        chap: chap(fields, secrets),
+        chap: chap(fields, secrets)?,
         multipath: fields
             .text("use_multipath")
             .map(|_| fields.flag("use_multipath", false))
@@ -365,17 +370,35 @@ fn must_be_nqn(key: &str, name: &str) -> Result<()> {
 }
 
 /// As 1.x: only when both are set.
-fn chap(fields: &Fields<'_>, secrets: &secrets::Stored) -> Option<Chap> {
-    let user = fields.text("chap_user")?.to_owned();
-    let peer = fields
-        .text("tn_chap_peer_user")
-        .map(str::to_owned)
-        .zip(secrets.chap_peer_password.clone());
-    Some(Chap {
-        user,
-        password: secrets.chap_password.clone()?,
-        peer,
-    })
+fn chap(fields: &Fields<'_>, secrets: &secrets::Stored) -> Result<Option<Chap>> {
+    let side = |user_key: &str, password_key: &str, password: &Option<Secret>| {
+        let Some((user, password)) = fields.text(user_key).zip(password.clone()) else {
+            return Ok(None);
+        };
+        one_line(user_key, user, &format!("'{user}'"))?;
+        one_line(password_key, password.reveal(), "the password")?;
+        Ok(Some((user.to_owned(), password)))
+    };
+    let Some((user, password)) = side("chap_user", "chap_password", &secrets.chap_password)? else {
+        return Ok(None);
+    };
+    let peer = side(
+        "tn_chap_peer_user",
+        "tn_chap_peer_password",
+        &secrets.chap_peer_password,
+    )?;
+    Ok(Some(Chap { user, password, peer }))
+}
+
+/// A line end would begin another setting of iscsiadm's node record.
+fn one_line(key: &str, value: &str, shown: &str) -> Result<()> {
+    match value.contains(char::is_control) {
+        false => Ok(()),
+        true => Err(Error::invalid(format!(
+            "{key}: {shown} has a line end or another control character"
+        ))
+        .advice("give it again, as one line")),
+    }
 }
 
 fn portals(fields: &Fields<'_>, default_port: u16) -> Result<Vec<Address>> {

@@ -76,7 +76,20 @@ fn portals_are_parsed_in_every_spelling() {
 fn errors_name_the_storage_the_key_and_the_remedy() {
     for (key, value, expected) in [
         ("dataset", "/tank", "dataset: '/tank'"),
+        ("dataset", "tank/../other", "dataset: 'tank/../other'"),
+        ("dataset", "-tank", "dataset: '-tank'"),
         ("target_iqn", "proxmox", "target_iqn: 'proxmox' is not an IQN"),
+        (
+            "target_iqn",
+            "iqn.a:$(x)",
+            "target_iqn: 'iqn.a:$(x)' is not an IQN",
+        ),
+        (
+            "target_iqn",
+            "iqn.a/../..",
+            "target_iqn: 'iqn.a/../..' is not an IQN",
+        ),
+        ("portals", "-oProxy", "portals: '-oProxy' is not an address"),
         ("zvol_blocksize", "3K", "zvol_blocksize: '3K'"),
         ("tn_tls_fingerprint", "abc", "tn_tls_fingerprint: 'abc'"),
         ("tn_space_overhead", "0.5", "tn_space_overhead: 0.5"),
@@ -86,6 +99,33 @@ fn errors_name_the_storage_the_key_and_the_remedy() {
         let error = parse(&[(key, value)]).unwrap_err().to_string();
         assert!(error.starts_with("storage 'nas1' in storage.cfg: "), "{error}");
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_would_be_another_setting_of_a_node_record_is_refused_and_no_password_is_shown() {
+    let chap = |user, password, peer| {
+        parse(&[
+            ("chap_user", user),
+            ("chap_password", password),
+            ("tn_chap_peer_user", "nas"),
+            ("tn_chap_peer_password", peer),
+        ])
+    };
+    assert!(chap("pve", "secretsecret1", "secretsecret2").is_ok());
+    for (key, refused) in [
+        (
+            "chap_user",
+            chap("pve\nnode.startup = automatic", "secretsecret1", "s2"),
+        ),
+        ("chap_password", chap("pve", "secretsecret1\nx = y", "s2")),
+        ("tn_chap_peer_password", chap("pve", "s1", "secretsecret1\rx")),
+    ] {
+        let error = refused.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{key}: ")) && !error.contains("secretsecret"),
+            "{error}"
+        );
     }
 }
 
