@@ -55,11 +55,14 @@ pub fn map(naa: &Naa) -> Option<Map> {
         .find_map(|device| {
             let dm = folder.join(&device).join("dm");
             (sysfs::read(&dm.join("uuid"))? == wanted).then_some(())?;
-            Some(Map {
-                device,
-                name: sysfs::read(&dm.join("name"))?,
-            })
+            let name = sysfs::read(&dm.join("name")).filter(|name| is_name(name))?;
+            Some(Map { device, name })
         })
+}
+
+/// A file of `/dev/mapper`, and nothing that multipath would take for an option.
+fn is_name(name: &str) -> bool {
+    !name.starts_with('-') && !name.contains('/') && !matches!(name, "" | "." | "..")
 }
 
 /// multipathd builds maps of what is in the WWID file, whatever `find_multipaths` says.
@@ -117,4 +120,17 @@ pub fn flush(map: &Map, naa: &Naa, deadline: Deadline) -> Result<()> {
 /// Who uses the map, apart from multipath itself.
 pub fn users(map: &Map) -> Result<Vec<String>> {
     usage::of(&map.device, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_an_option_or_leads_elsewhere_names_no_map() {
+        assert!(is_name("36589cfc0000000b9") && is_name("mpath-a"));
+        for wrong in ["", ".", "..", "-F", "a/b"] {
+            assert!(!is_name(wrong), "{wrong}");
+        }
+    }
 }

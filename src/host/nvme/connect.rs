@@ -61,7 +61,7 @@ impl Connect<'_> {
 }
 
 /// The kernel divides its options at each comma.
-fn option(key: &str, value: &str) -> Result<String> {
+pub(crate) fn option(key: &str, value: &str) -> Result<String> {
     let divides = |c: char| c == ',' || c.is_whitespace() || c.is_control();
     match value.chars().find(|c| divides(*c)) {
         None => Ok(format!("{key}={value}")),
@@ -83,14 +83,13 @@ fn fewer_queues() -> Option<u32> {
 }
 
 /// How many numbers there are in `0-3,8`.
-fn cpus_in(list: &str) -> u32 {
-    list.split(',')
-        .filter_map(|range| {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-            Some(last.checked_sub(first)? + 1)
-        })
-        .sum()
+pub(crate) fn cpus_in(list: &str) -> u32 {
+    let ranges = list.split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        last.checked_sub(first)?.checked_add(1)
+    });
+    ranges.fold(0, u32::saturating_add)
 }
 
 fn fabrics() -> PathBuf {
@@ -212,5 +211,6 @@ mod tests {
     #[test]
     fn cpu_lists_are_counted() {
         assert_eq!((cpus_in("0-3"), cpus_in("0,2-3"), cpus_in("")), (4, 3, 0));
+        assert_eq!(cpus_in("0-4294967295,0-4294967294,1-4294967295"), u32::MAX);
     }
 }
