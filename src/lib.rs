@@ -18,6 +18,8 @@ pub mod deadline;
 pub mod error;
 #[allow(unsafe_code)]
 pub mod ffi;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod host;
 pub mod logging;
 pub mod node_session;

@@ -19,15 +19,15 @@ use crate::rpc::{Answer, Call, Effect, Rpc, Session};
 use crate::sys::poll;
 
 /// A call and how its answer is read.
-struct Variant<T> {
+pub(crate) struct Variant<T> {
     call: Call,
-    read: fn(&Answer) -> Result<T>,
+    pub(crate) read: fn(&Answer) -> Result<T>,
 }
 
 /// What to ask, and how servers want to be asked that do not have the method.
 pub struct Request<T> {
-    newest: Variant<T>,
-    older: Option<Variant<T>>,
+    pub(crate) newest: Variant<T>,
+    pub(crate) older: Option<Variant<T>>,
 }
 
 impl<T> Request<T> {

@@ -155,7 +155,7 @@ impl Guest {
         }
     }
 
-    fn parse(kind: GuestKind, node: &str, number: u32, content: &[u8]) -> Self {
+    pub(crate) fn parse(kind: GuestKind, node: &str, number: u32, content: &[u8]) -> Self {
         let mut part = Part::Current;
         let mut entries = Vec::new();
         for line in String::from_utf8_lossy(content).lines() {

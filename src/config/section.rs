@@ -65,7 +65,7 @@ impl Section {
 }
 
 /// Every section with its type. A key without a value is a flag.
-fn parse(text: &str) -> Vec<(String, Section)> {
+pub(crate) fn parse(text: &str) -> Vec<(String, Section)> {
     let mut sections: Vec<(String, Section)> = Vec::new();
     let mut inside = false;
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {

@@ -21,7 +21,7 @@ pub enum Trust {
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let hex: String = text
             .trim()
             .trim_start_matches("sha256:")

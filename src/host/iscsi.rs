@@ -191,7 +191,7 @@ fn log_in_to(iqn: &str, portal: SocketAddr, chap: Option<&Chap>, deadline: Deadl
     }
 }
 
-fn refused(iqn: &str, portal: &str, code: Option<i32>, output: &str) -> Error {
+pub(crate) fn refused(iqn: &str, portal: &str, code: Option<i32>, output: &str) -> Error {
     let (why, advice) = match code {
         Some(24) => (
             "the target refused the login: CHAP is wrong or this initiator is not admitted",
@@ -278,7 +278,7 @@ fn record_file(iqn: &str, portal: SocketAddr) -> Result<PathBuf> {
 }
 
 /// The record with these CHAP settings and no others.
-fn with_chap(record: &str, chap: Option<&Chap>) -> String {
+pub(crate) fn with_chap(record: &str, chap: Option<&Chap>) -> String {
     let ours = |line: &&str| line.starts_with("node.session.auth.");
     let mut settings = vec![("authmethod", if chap.is_some() { "CHAP" } else { "None" })];
     if let Some(chap) = chap {

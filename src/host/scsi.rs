@@ -127,7 +127,7 @@ pub fn scan(host: u32, target: u32, lun: u32) -> Result<()> {
 }
 
 /// The NAA designator of the logical unit in a VPD 0x83 page (SPC-4, 7.8.6).
-fn naa_in(page: &[u8]) -> Option<Naa> {
+pub(crate) fn naa_in(page: &[u8]) -> Option<Naa> {
     let mut rest = page.get(4..)?;
     while let [_, kind, _, length, tail @ ..] = rest {
         let (designator, next) = tail.split_at_checked(usize::from(*length))?;

@@ -8,7 +8,7 @@ use crate::config::section::Section;
 use crate::rpc::shared::{self, Hello, PROTOCOL, Turn};
 
 /// What a process asks for; the error is the reason why it has to go elsewhere.
-fn understand(text: &str) -> Result<Hello, String> {
+pub(crate) fn understand(text: &str) -> Result<Hello, String> {
     let hello: Hello = serde_json::from_str(text).map_err(|_| "the greeting is not understood".to_owned())?;
     match hello.v {
         PROTOCOL => Ok(hello),

@@ -2,7 +2,7 @@
 //! It knows nothing of storages but where their NAS is and which key opens it.
 
 mod client;
-mod greeting;
+pub(crate) mod greeting;
 mod nas;
 mod processes;
 mod reception;

@@ -14,7 +14,7 @@ pub fn header(length: usize) -> Option<[u8; HEADER]> {
 /// Puts messages together from what arrives.
 pub struct Unframer {
     largest: usize,
-    received: Vec<u8>,
+    pub(crate) received: Vec<u8>,
 }
 
 impl Unframer {

@@ -4,7 +4,7 @@ mod budget;
 mod connection;
 mod dial;
 mod fault;
-mod frame;
+pub(crate) mod frame;
 pub mod framing;
 pub mod line;
 mod login;

@@ -1,6 +1,6 @@
 //! NVMe over TCP on this node: controllers and namespaces, from sysfs and by what they answer themselves.
 
-mod connect;
+pub(crate) mod connect;
 mod name;
 mod requests;
 
@@ -42,7 +42,7 @@ pub fn controllers(nqn: &str) -> Vec<Controller> {
 }
 
 /// `traddr=10.0.0.1,trsvcid=4420,src_addr=…`
-fn portal_in(address: &str) -> Option<SocketAddr> {
+pub(crate) fn portal_in(address: &str) -> Option<SocketAddr> {
     let field = |key: &str| address.split(',').find_map(|part| part.strip_prefix(key));
     let ip: IpAddr = field("traddr=")?.parse().ok()?;
     Some(SocketAddr::new(ip, field("trsvcid=")?.parse().ok()?))
@@ -101,7 +101,7 @@ pub fn uuid_at(controller: &str, nsid: u32) -> Result<Option<String>> {
 }
 
 /// The UUID in a Namespace Identification Descriptor list: type, length, two reserved bytes, value.
-fn uuid_in(list: &[u8]) -> Option<String> {
+pub(crate) fn uuid_in(list: &[u8]) -> Option<String> {
     let mut rest = list;
     while let [kind, length, _, _, tail @ ..] = rest {
         if *length == 0 {
