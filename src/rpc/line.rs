@@ -16,6 +16,8 @@ use crate::error::{Error, Kind, Result};
 
 /// A server that does not take a request for so long is gone.
 const SENDING: Duration = Duration::from_secs(10);
+/// A message that is still coming then, and never paused, has no end.
+const WHOLE: Duration = Duration::from_secs(30);
 
 /// Authenticated.
 pub struct Line {
@@ -75,7 +77,7 @@ impl Line {
 
     /// The next message, if it is there whole.
     pub fn receive(&mut self) -> Result<Option<Utf8Bytes>> {
-        self.socket.get_ref().socket().set_deadline(Deadline::never());
+        self.within(WHOLE);
         wire::read(&mut self.socket)
     }
 

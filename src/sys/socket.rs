@@ -6,17 +6,22 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::poll::{self, Interest};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+
+/// Who never stops sending keeps us so long from the deadline and from signals.
+const UNWATCHED: Duration = Duration::from_millis(50);
 
 pub struct Socket {
     stream: OwnedFd,
     owner: u32,
     deadline: Cell<Deadline>,
     silence: Cell<Option<Duration>>,
+    /// When the deadline and signals were looked at last.
+    watched: Cell<Instant>,
 }
 
 impl Socket {
@@ -51,6 +56,7 @@ impl Socket {
             owner: std::process::id(),
             deadline: Cell::new(deadline),
             silence: Cell::new(None),
+            watched: Cell::new(Instant::now()),
         }
     }
 
@@ -61,6 +67,7 @@ impl Socket {
     /// Every later wait ends here.
     pub fn set_deadline(&self, deadline: Deadline) {
         self.deadline.set(deadline);
+        self.watched.set(Instant::now());
     }
 
     /// A read that waits longer ends with `WouldBlock` and can be repeated.
@@ -73,6 +80,7 @@ impl Socket {
     }
 
     fn wait(&self, interest: Interest) -> io::Result<()> {
+        self.watched.set(Instant::now());
         let deadline = self.deadline.get();
         let limit = match (interest, self.silence.get()) {
             (Interest::Read, Some(silence)) => deadline.at_most(silence),
@@ -80,11 +88,20 @@ impl Socket {
         };
         match poll::ready(self.stream.as_raw_fd(), interest, limit) {
             Ok(true) => Ok(()),
-            Ok(false) if deadline.expired() => {
-                Err(io::Error::other(Error::new(Kind::Timeout, "no answer in time")))
-            }
+            Ok(false) if deadline.expired() => Err(late("no answer in time")),
             Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
             Err(interrupted) => Err(io::Error::other(interrupted)),
+        }
+    }
+
+    /// As a wait would, when there was none for a while.
+    fn watch(&self) -> io::Result<()> {
+        if self.watched.get().elapsed() < UNWATCHED {
+            return Ok(());
+        }
+        match self.deadline.get().expired() {
+            true => Err(late("the other end sends without an end")),
+            false => self.wait(Interest::Read),
         }
     }
 
@@ -97,6 +114,10 @@ impl Socket {
             }
         }
     }
+}
+
+fn late(why: &str) -> io::Error {
+    io::Error::other(Error::new(Kind::Timeout, why))
 }
 
 pub(super) fn start_connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -179,6 +200,7 @@ fn unreachable(address: SocketAddr, cause: &io::Error) -> Error {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.watch()?;
         let fd = self.stream.as_raw_fd();
         self.retrying(Interest::Read, || {
             // SAFETY: recv(2) writes at most `buffer.len()` bytes into the buffer.
