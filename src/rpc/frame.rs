@@ -47,6 +47,11 @@ struct Envelope {
     fallback: Option<String>,
 }
 
+/// The text of an object. A list would be read as the values of one in their order.
+pub fn message(text: &str) -> Option<&str> {
+    text.trim_start().starts_with('{').then_some(text)
+}
+
 pub fn parse(text: &str) -> Result<Incoming> {
     let garbled = |why: String| {
         Error::new(
@@ -54,6 +59,7 @@ pub fn parse(text: &str) -> Result<Incoming> {
             format!("the server sent a message that is not JSON-RPC: {why}"),
         )
     };
+    let text = message(text).ok_or_else(|| garbled("it is no object".into()))?;
     let mut envelope: Envelope = serde_json::from_str(text).map_err(|cause| garbled(cause.to_string()))?;
     if let Some(why) = envelope.fallback.take().filter(|_| envelope.id.is_none()) {
         return Ok(Incoming::Fallback(why));
@@ -101,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_rpc_is_an_error() {
-        for text in ["", "<html>", "[]", "{}", r#"{"id":1"#] {
+        for text in ["", "<html>", "[]", "[4,null,[],null,null]", "{}", r#"{"id":1"#] {
             assert_eq!(parse(text).unwrap_err().kind, Kind::Protocol, "{text}");
         }
     }

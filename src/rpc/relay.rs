@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 pub use tungstenite::{Bytes, Utf8Bytes};
 
 use super::fault::Fault;
+use super::frame::message;
 
 /// What a process wants to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +31,9 @@ const OF_THE_CONNECTION: [&str; 4] = ["auth.", "core.subscribe", "core.unsubscri
 impl Request {
     /// The error tells why it cannot go over a connection that others use too.
     pub fn parse(text: String) -> Result<Self, String> {
-        let request: AnyRequest =
-            serde_json::from_str(&text).map_err(|_| "not a JSON-RPC request".to_owned())?;
+        let request: AnyRequest = message(&text)
+            .ok_or_else(|| "not a JSON-RPC request".to_owned())
+            .and_then(|text| serde_json::from_str(text).map_err(|_| "not a JSON-RPC request".to_owned()))?;
         if OF_THE_CONNECTION
             .iter()
             .any(|method| request.method.starts_with(method))
@@ -79,7 +81,10 @@ struct AnyReply<'a> {
 impl Reply {
     /// `None` for what nobody asked for. The error means that the server does not speak JSON-RPC.
     pub fn parse(text: Utf8Bytes) -> Result<Option<Self>, serde_json::Error> {
-        let reply: AnyReply = serde_json::from_str(text.as_str())?;
+        let Some(message) = message(text.as_str()) else {
+            return Err(serde::de::Error::custom("not an object"));
+        };
+        let reply: AnyReply = serde_json::from_str(message)?;
         let number = reply.id.and_then(|id| id.get().parse().ok());
         let Some((to, id)) = number.zip(reply.id.and_then(|id| within(text.as_str(), id.get()))) else {
             return Ok(None);
@@ -145,6 +150,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":null,"method":"pool.query","params":[]}"#,
             r#"{"jsonrpc":"2.0","method":"pool.query","params":[]}"#,
             r#"[{"jsonrpc":"2.0","id":1,"method":"pool.query","params":[]}]"#,
+            r#"[1,"pool.query"]"#,
+            r#"[{"jsonrpc":"2.0","id":1,"method":"auth.logout","params":[]},"pool.query"]"#,
             "",
         ] {
             assert!(Request::parse(text.to_owned()).is_err(), "{text}");
@@ -172,5 +179,6 @@ mod tests {
         let update = r#"{"jsonrpc":"2.0","method":"collection_update","params":{}}"#;
         assert_eq!(Reply::parse(update.into()).unwrap(), None);
         assert!(Reply::parse("<html>".into()).is_err());
+        assert!(Reply::parse("[1,null]".into()).is_err());
     }
 }
