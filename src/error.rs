@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Bytes of a cause that people are shown: servers and programs may say as much as they like.
+const LONGEST_CAUSE: usize = 4 << 10;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What sort of failure this is; code decides by it, people read the text.
@@ -52,7 +55,7 @@ impl Error {
     pub fn new(kind: Kind, cause: impl Into<String>) -> Self {
         Self {
             kind,
-            cause: cause.into(),
+            cause: shortened(cause.into()),
             operation: None,
             advice: None,
             leftovers: Vec::new(),
@@ -89,6 +92,17 @@ impl Error {
     }
 }
 
+fn shortened(mut cause: String) -> String {
+    if cause.len() > LONGEST_CAUSE {
+        let whole = cause.len();
+        let cut = (0..=LONGEST_CAUSE).rev().find(|at| cause.is_char_boundary(*at));
+        cause.truncate(cut.unwrap_or(0));
+        cause.shrink_to_fit();
+        cause.push_str(&format!("… ({whole} bytes)"));
+    }
+    cause
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(operation) = &self.operation {
@@ -110,6 +124,13 @@ impl std::error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_fill_a_log_is_cut_off_between_letters() {
+        let error = Error::new(Kind::Protocol, "é".repeat(1_000_000));
+        assert!(error.cause.len() < 5000 && error.cause.ends_with("é… (2000000 bytes)"));
+        assert_eq!(Error::new(Kind::Protocol, "é").cause, "é");
+    }
 
     #[test]
     fn text_names_operation_cause_findings_leftovers_and_advice_in_this_order() {
