@@ -92,11 +92,8 @@ fn older_query(names: &[&str], properties: &[&str], children: bool) -> Call {
 }
 
 fn resources(answer: &Answer) -> Result<Vec<Resource>> {
-    Ok(answer
-        .decode::<Vec<WireResource>>()?
-        .into_iter()
-        .map(Resource::from)
-        .collect())
+    let rows: Vec<WireResource> = answer.decode()?;
+    rows.into_iter().map(Resource::try_from).collect()
 }
 
 #[derive(Deserialize)]
@@ -140,36 +137,35 @@ struct WireValue {
     raw: String,
 }
 
-fn number(value: &Option<WireValue>) -> u64 {
-    value
-        .as_ref()
-        .and_then(|value| value.raw.parse().ok())
-        .unwrap_or(0)
-}
+impl TryFrom<WireResource> for Resource {
+    type Error = Error;
 
-impl From<WireResource> for Resource {
-    fn from(wire: WireResource) -> Self {
+    fn try_from(wire: WireResource) -> Result<Self> {
         let properties = wire.properties.unwrap_or_default();
+        let number = |name: &str, value: &Option<WireValue>| {
+            let of_this = format!("{name} of '{:.200}'", wire.name);
+            super::number(&of_this, value.as_ref().map(|value| value.raw.as_str()))
+        };
         let text = |value: Option<WireValue>| {
             value
                 .map(|value| value.raw)
                 .filter(|raw| !matches!(raw.as_str(), "" | "-" | "none"))
         };
-        Self {
-            name: wire.name,
+        Ok(Self {
             guid: wire.guid,
             is_volume: wire.kind == "VOLUME",
-            volsize: number(&properties.volsize),
-            volblocksize: number(&properties.volblocksize),
-            used: number(&properties.used),
-            available: number(&properties.available),
-            quota: number(&properties.quota),
-            refreservation: number(&properties.refreservation),
-            creation: number(&properties.creation),
+            volsize: number("volsize", &properties.volsize)?,
+            volblocksize: number("volblocksize", &properties.volblocksize)?,
+            used: number("used", &properties.used)?,
+            available: number("available", &properties.available)?,
+            quota: number("quota", &properties.quota)?,
+            refreservation: number("refreservation", &properties.refreservation)?,
+            creation: number("creation", &properties.creation)?,
             origin: text(properties.origin),
             locked: text(properties.keystatus).is_some_and(|status| status == "unavailable"),
             user_properties: wire.user_properties,
-        }
+            name: wire.name,
+        })
     }
 }
 

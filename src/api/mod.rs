@@ -102,6 +102,19 @@ impl Answers {
     }
 }
 
+/// A number that the server writes as text; 0 where it says that there is none.
+fn number(name: &str, text: Option<&str>) -> Result<u64> {
+    match text.unwrap_or_default() {
+        "" | "-" | "none" => Ok(0),
+        text => text.parse().map_err(|_| {
+            Error::new(
+                Kind::Protocol,
+                format!("the server says that {name} is '{text:.40}', which is no number of that kind"),
+            )
+        }),
+    }
+}
+
 /// The longest time the server may still work on a call whose answer was lost.
 const LONGEST_SERVER_TIME: Duration = Duration::from_secs(30);
 /// Of an operation's time, where the answer to a change does not come.

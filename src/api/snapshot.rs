@@ -111,18 +111,17 @@ impl WireProperty {
 }
 
 fn read_entries(answer: &Answer) -> Result<Vec<Snapshot>> {
-    Ok(answer
-        .decode::<Vec<WireEntry>>()?
-        .into_iter()
-        .map(Snapshot::from)
-        .collect())
+    let rows: Vec<WireEntry> = answer.decode()?;
+    rows.into_iter().map(Snapshot::try_from).collect()
 }
 
-impl From<WireEntry> for Snapshot {
-    fn from(wire: WireEntry) -> Self {
+impl TryFrom<WireEntry> for Snapshot {
+    type Error = Error;
+
+    fn try_from(wire: WireEntry) -> Result<Self> {
         let number = |name: &str| {
             let property = wire.properties.get(name).and_then(WireProperty::text);
-            property.and_then(|text| text.parse().ok()).unwrap_or(0)
+            super::number(&format!("{name} of '{:.200}'", wire.name), property)
         };
         let own = |property: &WireProperty| property.source.as_deref() != Some("INHERITED");
         let user_properties = wire
@@ -131,15 +130,15 @@ impl From<WireEntry> for Snapshot {
             .filter(|(key, property)| key.contains(':') && own(property))
             .filter_map(|(key, property)| Some((key.clone(), property.text()?.to_owned())))
             .collect();
-        Self {
+        Ok(Self {
             shows_marks: wire.properties.keys().any(|key| key.contains(':')),
-            guid: number("guid"),
+            guid: number("guid")?,
             createtxg: wire.createtxg,
-            creation: number("creation"),
-            volsize: number("volsize"),
+            creation: number("creation")?,
+            volsize: number("volsize")?,
             user_properties,
             name: wire.name,
-        }
+        })
     }
 }
 
@@ -161,31 +160,29 @@ struct WireRaw {
 }
 
 fn read_resources(answer: &Answer) -> Result<Vec<Snapshot>> {
-    Ok(answer
-        .decode::<Vec<WireResource>>()?
-        .into_iter()
-        .map(Snapshot::from)
-        .collect())
+    let rows: Vec<WireResource> = answer.decode()?;
+    rows.into_iter().map(Snapshot::try_from).collect()
 }
 
-impl From<WireResource> for Snapshot {
-    fn from(wire: WireResource) -> Self {
+impl TryFrom<WireResource> for Snapshot {
+    type Error = Error;
+
+    fn try_from(wire: WireResource) -> Result<Self> {
         let properties = wire.properties.unwrap_or_default();
         let number = |name: &str| {
             let property = properties.get(name).and_then(Option::as_ref);
-            property
-                .and_then(|property| property.raw.parse().ok())
-                .unwrap_or(0)
+            let text = property.map(|property| property.raw.as_str());
+            super::number(&format!("{name} of '{:.200}'", wire.name), text)
         };
-        Self {
+        Ok(Self {
             shows_marks: true,
             guid: wire.guid,
             createtxg: wire.createtxg,
-            creation: number("creation"),
-            volsize: number("volsize"),
+            creation: number("creation")?,
+            volsize: number("volsize")?,
             user_properties: wire.user_properties.unwrap_or_default(),
             name: wire.name,
-        }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Resource;
+use crate::api;
 use crate::error::Result;
 use crate::rpc::Answer;
 
@@ -45,42 +46,41 @@ impl Value {
 pub fn resources(answer: &Answer) -> Result<Vec<Resource>> {
     let mut found = Vec::new();
     for entry in answer.decode::<Vec<Entry>>()? {
-        collect(entry, &mut found);
+        collect(entry, &mut found)?;
     }
     Ok(found)
 }
 
-fn collect(entry: Entry, found: &mut Vec<Resource>) {
-    let number = |value: Option<Value>| {
-        value
-            .and_then(Value::text)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0)
+fn collect(entry: Entry, found: &mut Vec<Resource>) -> Result<()> {
+    let number = |name: &str, value: Option<Value>| {
+        let of_this = format!("{name} of '{:.200}'", entry.id);
+        api::number(&of_this, value.and_then(Value::text).as_deref())
     };
     let user_properties = entry
         .user_properties
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.text()?)));
     found.push(Resource {
-        name: entry.id,
         // Not told by this method, and only needed where zvols can be renamed.
         guid: 0,
         is_volume: entry.kind == "VOLUME",
-        volsize: number(entry.volsize),
-        volblocksize: number(entry.volblocksize),
-        used: number(entry.used),
-        available: number(entry.available),
-        quota: number(entry.quota),
-        refreservation: number(entry.refreservation),
-        creation: number(entry.creation),
+        volsize: number("volsize", entry.volsize)?,
+        volblocksize: number("volblocksize", entry.volblocksize)?,
+        used: number("used", entry.used)?,
+        available: number("available", entry.available)?,
+        quota: number("quota", entry.quota)?,
+        refreservation: number("refreservation", entry.refreservation)?,
+        creation: number("creation", entry.creation)?,
         origin: entry
             .origin
             .and_then(Value::text)
             .filter(|origin| !origin.is_empty()),
         locked: entry.locked,
         user_properties: user_properties.collect(),
+        name: entry.id,
     });
     for child in entry.children {
-        collect(child, found);
+        collect(child, found)?;
     }
+    Ok(())
 }
