@@ -110,5 +110,19 @@ fn on<T>(config: &Config, operation: &str, object: &str, result: Result<T>) -> R
         let outcome = result.as_ref().err().map_or("done", |error| error.cause.as_str());
         logging::log(Level::Debug, &format!("{what}: {outcome}"));
     }
-    result.map_err(|error| error.doing(what))
+    result.map_err(|error| advised(error).doing(what))
+}
+
+/// Something to do even about what nobody foresaw.
+fn advised(error: Error) -> Error {
+    match error.kind {
+        Kind::Protocol => error.advice(
+            "this TrueNAS says what this version of the plugin does not know: report it with the output of \
+             midclt call system.version (on the TrueNAS)",
+        ),
+        Kind::Refused | Kind::InUse | Kind::Exists | Kind::NotFound => error.advice(
+            "look at the volume in the web interface of the TrueNAS, and at its /var/log/middlewared.log",
+        ),
+        _ => error,
+    }
 }

@@ -14,6 +14,8 @@ use crate::error::{Error, Kind, Result};
 
 /// The server runs 10 calls of a connection at once (truenas-api §1.4).
 const IN_FLIGHT: usize = 10;
+/// What all answers of a flight may add up to: as much as one of them may be.
+const LARGEST_FLIGHT: usize = 256 << 20;
 
 pub struct Connection {
     wire: Wire,
@@ -106,6 +108,7 @@ impl Connection {
     fn exchange(&mut self, calls: &[Call], outcomes: &mut [Outcome], handed_back: &mut bool) -> Result<()> {
         let mut waiting = BTreeMap::new();
         let mut unsent = calls.iter().enumerate();
+        let mut room = LARGEST_FLIGHT;
         loop {
             while waiting.len() < IN_FLIGHT {
                 let Some((index, call)) = unsent.next() else { break };
@@ -120,6 +123,7 @@ impl Connection {
             match self.receive()? {
                 Received::Reply { id, outcome } => {
                     if let Some((index, method)) = waiting.remove(&id) {
+                        room = left_by(&outcome, room)?;
                         if let Some(slot) = outcomes.get_mut(index) {
                             *slot = Outcome::Answered(outcome.map(|text| Answer::new(method, text)));
                         }
@@ -157,6 +161,21 @@ impl Connection {
             }
         }
     }
+}
+
+/// The room that is left when an answer is kept; a lying server may not take all memory with many large ones.
+fn left_by(
+    outcome: &std::result::Result<Box<serde_json::value::RawValue>, Fault>,
+    room: usize,
+) -> Result<usize> {
+    let length = outcome.as_ref().map_or(0, |text| text.get().len());
+    room.checked_sub(length).ok_or_else(|| {
+        Error::new(
+            Kind::Protocol,
+            "the answers to calls that went out together are too large",
+        )
+        .advice("they are larger than any lists can be; is this a TrueNAS?")
+    })
 }
 
 enum Received {

@@ -17,6 +17,7 @@ mod leftovers;
 mod life;
 mod list;
 mod logins;
+mod lying;
 mod lying_server;
 mod model;
 mod node_session;
