@@ -24,6 +24,7 @@ mod node_session;
 mod nvme;
 mod refusals;
 mod resize;
+mod roles;
 mod rules;
 mod snapshots;
 mod status;
