@@ -18,8 +18,7 @@ impl Address {
             None => default_port,
             Some(port) => port.parse().map_err(|_| refused(key, text))?,
         };
-        let plausible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_' | '%');
-        if host.is_empty() || host.starts_with('-') || !host.chars().all(plausible) {
+        if !is_plausible(host) {
             return Err(refused(key, text));
         }
         Ok(Self {
@@ -27,6 +26,12 @@ impl Address {
             port,
         })
     }
+}
+
+/// Made of what names and addresses are made of.
+pub fn is_plausible(host: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_' | '%');
+    !host.is_empty() && !host.starts_with('-') && host.chars().all(allowed)
 }
 
 fn split(text: &str) -> (&str, Option<&str>) {

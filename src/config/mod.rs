@@ -223,6 +223,12 @@ fn nas(fields: &Fields<'_>) -> Result<Nas> {
     let host = fields
         .required("api_host", "the host name or address of the TrueNAS")?
         .to_owned();
+    if !address::is_plausible(host.trim_start_matches('[').trim_end_matches(']')) {
+        return Err(Error::invalid(format!(
+            "api_host: '{host}' is neither a host name nor an address"
+        ))
+        .advice("give the name or address alone, like nas.example or 192.0.2.10"));
+    }
     let secure = secure_scheme(fields)?;
     let default_port = if secure { 443 } else { 80 };
     let port = fields.number("api_port")?.unwrap_or(default_port);

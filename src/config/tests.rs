@@ -76,6 +76,8 @@ fn portals_are_parsed_in_every_spelling() {
 fn errors_name_the_storage_the_key_and_the_remedy() {
     for (key, value, expected) in [
         ("dataset", "/tank", "dataset: '/tank'"),
+        ("api_host", "nas; touch x", "api_host: 'nas; touch x'"),
+        ("api_host", "https://nas", "api_host: 'https://nas'"),
         ("dataset", "tank/../other", "dataset: 'tank/../other'"),
         ("dataset", "-tank", "dataset: '-tank'"),
         ("target_iqn", "proxmox", "target_iqn: 'proxmox' is not an IQN"),
