@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
+pub use crate::faults::When;
+
 use super::folder::Folder;
 use super::question::Reply;
 
@@ -12,15 +14,6 @@ const FILE: &str = "fake/trouble";
 const ASKED: &str = "fake/asked";
 const FIRED: &str = "fake/fired";
 const EIO: i32 = 5;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum When {
-    /// Nothing of it happened.
-    Before,
-    /// It was done all the same.
-    After,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use pve_storage_truenas::config::{Config, Raw};
 use pve_storage_truenas::error::{Error, Result};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::operations::named;
 use crate::support::{Nas, node};
 
+const PATIENCE: Duration = Duration::from_secs(30);
 const ORDER: &str = "NAS_TEST_ORDER";
 const CHILD: &str = "faults::child::the_process";
 
@@ -81,6 +83,15 @@ fn look(config: &Config) -> Value {
         })
         .collect();
     json!({"listed": listed, "leftovers": left})
+}
+
+/// Until the child meets what is in its way, has ended, or half a minute is over.
+pub fn until(met: impl Fn() -> bool, child: &mut Child) -> bool {
+    let end = Instant::now() + PATIENCE;
+    while !met() && child.try_wait().unwrap().is_none() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    met()
 }
 
 pub struct Task {

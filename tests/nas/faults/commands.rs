@@ -2,12 +2,11 @@
 //! asks is taken from an undisturbed run, so none is forgotten when an operation changes.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
+use super::child::until;
 use super::devices::Devices;
 use super::record::Case;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const DISK: &str = "vm-100-disk-0";
 
 pub struct Scenario {
@@ -244,11 +243,7 @@ impl Scenario {
             false => task.run(),
             true => {
                 let mut child = task.start();
-                let started = Instant::now();
-                while !devices.fired() && child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE
-                {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
+                until(|| devices.fired(), &mut child);
                 child.kill().unwrap();
                 child.wait().unwrap();
                 "killed".into()

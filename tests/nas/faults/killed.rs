@@ -1,18 +1,14 @@
 //! A process that dies after any of its steps: what it leaves can be taken away, and the operation repeated.
 
-use std::time::{Duration, Instant};
-
 use pve_storage_truenas::error::Kind;
 use serde_json::json;
 
-use super::child::Task;
+use super::child::{Task, until};
 use super::matrix::{Fault, Plan, Spot, fired, same_storage};
 use super::record::Case;
 use super::world::{finder_agrees, free_everything, seen};
 use crate::support::Nas;
 use crate::transport::Transport;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The server has done the call and keeps the answer to itself when the process dies.
 fn killed_after(plan: &Plan, spot: &Spot) -> Result<(Nas, Vec<String>), String> {
@@ -24,11 +20,7 @@ fn killed_after(plan: &Plan, spot: &Spot) -> Result<(Nas, Vec<String>), String> 
     let nas = fault.server(plan.over);
     let volumes = (plan.operation.prepare)(&nas);
     let mut child = Task::of(&nas, plan.operation.name, &volumes).start();
-    let started = Instant::now();
-    while !fired(&nas) && child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let in_time = fired(&nas);
+    let in_time = until(|| fired(&nas), &mut child);
     // The server has one thread: what it began before this call is done after it.
     nas.by_hand("iscsi.global.config", json!([]));
     child.kill().unwrap();

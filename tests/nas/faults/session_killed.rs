@@ -1,19 +1,15 @@
 //! The node session is killed while it has a call that changes something: the process reads what became of it, alone.
 
-use std::time::{Duration, Instant};
-
 use pve_storage_truenas::error::{Error, Kind};
 use serde_json::json;
 
-use super::child::Task;
+use super::child::{Task, until};
 use super::matrix::{Fault, Plan, Spot, fired, same_storage};
 use super::record::Case;
 use super::world::{free_everything, seen};
 use crate::node_session::world::{NodeSession, Process};
 use crate::rules::conduct::logins;
 use crate::transport::Transport;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn check(plan: &Plan, spot: &Spot) -> Result<(), String> {
     let fault = Fault {
@@ -28,11 +24,7 @@ fn check(plan: &Plan, spot: &Spot) -> Result<(), String> {
     let before = logins(&nas);
     let mut task = Task::of(&nas, plan.operation.name, &volumes);
     let mut child = task.start();
-    let started = Instant::now();
-    while !fired(&nas) && child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    if !fired(&nas) || logins(&nas) != before {
+    if !until(|| fired(&nas), &mut child) || logins(&nas) != before {
         return Err("the call did not come through the node session".into());
     }
     // The server has one thread: what it began before this call is done after it.
