@@ -16,14 +16,18 @@ pub struct Section {
 }
 
 impl Section {
+    /// All storages of our type.
+    pub fn all() -> Result<Vec<Self>> {
+        let all = parse(&text()?).into_iter();
+        Ok(all
+            .filter(|(kind, _)| kind == TYPE)
+            .map(|(_, section)| section)
+            .collect())
+    }
+
     /// The storage of that name.
     pub fn named(storeid: &str) -> Result<Self> {
-        let path = paths::storage_cfg();
-        let text = fs::read_to_string(&path).map_err(|cause| {
-            Error::new(Kind::Host, format!("{} cannot be read: {cause}", path.display()))
-                .advice("run the command on a Proxmox VE node, as root")
-        })?;
-        match parse(&text)
+        match parse(&text()?)
             .into_iter()
             .find(|(_, section)| section.storeid == storeid)
         {
@@ -62,6 +66,14 @@ impl Section {
     fn value(&self, key: &str) -> Option<&str> {
         self.raw.get(key).map(String::as_str)
     }
+}
+
+fn text() -> Result<String> {
+    let path = paths::storage_cfg();
+    fs::read_to_string(&path).map_err(|cause| {
+        Error::new(Kind::Host, format!("{} cannot be read: {cause}", path.display()))
+            .advice("run the command on a Proxmox VE node, as root")
+    })
 }
 
 /// Every section with its type. A key without a value is a flag.

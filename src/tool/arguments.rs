@@ -27,6 +27,15 @@ const EXIT: &str = "Exit status: 0 healthy or done, 1 with a warning, 2 critical
 #[derive(Debug, Subcommand)]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
+    /// Show what is left over on the TrueNAS: of calls that were cut off, or of what was done by hand
+    ///
+    /// Exports whose zvol is gone, halves of exports, volumes that nothing exports, zvols whose renaming was cut off, freed
+    /// ones that wait for their destruction, temporary clones, and disks on their way to another storage; each with what to do
+    /// about it. One query for each storage; nothing is changed.
+    ///
+    /// A storage that cannot be asked does not keep the others from being told.
+    #[command(after_long_help = ORPHANS_JSON)]
+    Orphans(Orphans),
     /// Move a disk to another storage of the same pool, without copying it
     ///
     /// Renames the zvol into the dataset of the other storage, exports it there, and changes the one line of the guest's
@@ -39,6 +48,24 @@ pub enum Verb {
     /// What fails is taken back. After a crash the same command finishes the move.
     #[command(after_long_help = TRANSPORT_MOVE_JSON)]
     TransportMove(TransportMove),
+}
+
+const ORPHANS_JSON: &str = "\
+Exit status: 0 nothing is left over, 1 something is, 2 a storage cannot be asked.
+
+With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\" and \"left_over\", or with \
+\"error\" and \"advice\"). Each that is left over: \"what\" (export-without-zvol, half-an-export, without-export, \
+half-renamed, doomed, temporary or moving), \"object\", \"zvol\", \"owner\" (\"kind\": this, unmarked, storage or cluster; \
+\"name\"), \"used\" (bytes), \"creation\" (seconds since 1970), \"why\", \"advice\".";
+
+#[derive(Debug, Args)]
+pub struct Orphans {
+    /// The storages to look at; all of this type where none is given
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storages: Vec<String>,
+    /// Show those of other clusters too
+    #[arg(long)]
+    pub foreign: bool,
 }
 
 const TRANSPORT_MOVE_JSON: &str = "\
@@ -63,12 +90,14 @@ pub struct TransportMove {
 impl Verb {
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Orphans(_) => "orphans",
             Self::TransportMove(_) => "transport-move",
         }
     }
 
     pub fn applies(&self) -> bool {
         match self {
+            Self::Orphans(_) => false,
             Self::TransportMove(order) => order.apply,
         }
     }

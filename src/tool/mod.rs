@@ -1,6 +1,7 @@
 //! `pvetruenas`, the tool for administrators: one table of verbs, from which the manual and the completion are made too.
 
 mod arguments;
+mod orphans;
 mod transport_move;
 
 use std::io::{self, Write};
@@ -18,7 +19,7 @@ use crate::logging;
 use crate::sys::process;
 
 /// How a verb ended, as monitoring systems count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Exit {
     Done = 0,
     Warning = 1,
@@ -37,6 +38,8 @@ struct Said {
     text: String,
     json: Value,
     warnings: Vec<String>,
+    /// Where there was no warning.
+    exit: Exit,
 }
 
 pub fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn run(verb: &Verb) -> Result<Said> {
         return Err(Error::new(Kind::Invalid, "--apply needs root").advice("run it as root"));
     }
     match verb {
+        Verb::Orphans(order) => orphans::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
     }
 }
@@ -79,6 +83,7 @@ fn refuse(refused: &clap::Error) -> ExitCode {
 fn done(verb: &str, said: Said, as_json: bool) -> Exit {
     let mut warnings = logging::drain_warnings();
     warnings.extend(said.warnings);
+    let exit = said.exit;
     for warning in &warnings {
         eprintln!("pvetruenas: warning: {warning}");
     }
@@ -92,9 +97,9 @@ fn done(verb: &str, said: Said, as_json: bool) -> Exit {
         say(&said.text);
     }
     if warnings.is_empty() {
-        Exit::Done
+        exit
     } else {
-        Exit::Warning
+        exit.max(Exit::Warning)
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::Said;
 use super::arguments::TransportMove;
+use super::{Exit, Said};
 use crate::error::Result;
 use crate::ops::{self, Ends, Report, State};
 
@@ -15,6 +15,7 @@ pub fn run(order: &TransportMove) -> Result<Said> {
         text: text(&report),
         json: object(&report),
         warnings: report.warnings,
+        exit: Exit::Done,
     })
 }
 

@@ -97,12 +97,14 @@ impl ZvolName {
     }
 
     pub fn is_doomed(&self) -> bool {
-        self.0
-            .strip_prefix("del-")
-            .and_then(|rest| rest.split_once('-'))
-            .is_some_and(|(guid, name)| {
-                !name.is_empty() && !guid.is_empty() && guid.bytes().all(|c| c.is_ascii_digit())
-            })
+        self.before_it_was_doomed().is_some()
+    }
+
+    /// The name of `doomed`'s zvol.
+    pub fn before_it_was_doomed(&self) -> Option<Self> {
+        let (guid, name) = self.0.strip_prefix("del-")?.split_once('-')?;
+        let is_guid = !guid.is_empty() && guid.bytes().all(|c| c.is_ascii_digit());
+        Self::parse(name).filter(|_| is_guid)
     }
 
     /// What a snapshot of this zvol is cloned to while it is read; `key` tells who reads what.
@@ -201,7 +203,8 @@ mod tests {
 
     #[test]
     fn doomed_names_are_recognised() {
-        assert!(name("vm-100-disk-0").doomed(123).is_doomed());
+        let doomed = name("vm-100-disk-0").doomed(123);
+        assert_eq!(doomed.before_it_was_doomed(), Some(name("vm-100-disk-0")));
         assert!(!name("del-vm-100-disk-0").is_doomed());
     }
 

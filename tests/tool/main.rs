@@ -12,6 +12,7 @@ mod faults;
 mod guests;
 mod killed;
 mod moves;
+mod orphans;
 #[path = "../nas/faults/record.rs"]
 mod record;
 mod refusals;

@@ -1,0 +1,178 @@
+//! `orphans`, as people and programs read it.
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::arguments::Orphans;
+use super::{Exit, Said};
+use crate::config::section::Section;
+use crate::error::{Error, Kind, Result};
+use crate::ops::{self, Leftover, Owner, What};
+use crate::volume::size;
+
+/// One storage, and what was found there.
+struct Looked {
+    storeid: String,
+    found: Result<Vec<Leftover>>,
+}
+
+pub fn run(order: &Orphans) -> Result<Said> {
+    let sections = match order.storages.as_slice() {
+        [] => Section::all()?,
+        named => named
+            .iter()
+            .map(|name| Section::named(name))
+            .collect::<Result<_>>()?,
+    };
+    if sections.is_empty() {
+        return Err(
+            Error::new(Kind::NotFound, "storage.cfg has no storage of type truenasplugin")
+                .advice("see: pvesm status"),
+        );
+    }
+    let looked: Vec<Looked> = sections
+        .iter()
+        .map(|section| look(section, order.foreign))
+        .collect();
+    Ok(Said {
+        text: looked.iter().map(text).collect(),
+        json: json!({"storages": looked.iter().map(object).collect::<Vec<Value>>()}),
+        warnings: Vec::new(),
+        exit: looked.iter().map(exit).max().unwrap_or(Exit::Done),
+    })
+}
+
+fn look(section: &Section, foreign: bool) -> Looked {
+    let ours = |left: &Leftover| foreign || !matches!(left.owner, Owner::Cluster(_));
+    let found = section.config().and_then(|config| ops::leftovers(&config));
+    Looked {
+        storeid: section.storeid.clone(),
+        found: found.map(|found| found.into_iter().filter(ours).collect()),
+    }
+}
+
+fn exit(looked: &Looked) -> Exit {
+    match &looked.found {
+        Ok(found) if found.is_empty() => Exit::Done,
+        Ok(_) => Exit::Warning,
+        Err(_) => Exit::Failed,
+    }
+}
+
+fn text(looked: &Looked) -> String {
+    let storeid = &looked.storeid;
+    let found = match &looked.found {
+        Err(error) => return format!("{storeid}: {error}\n"),
+        Ok(found) if found.is_empty() => return format!("{storeid}: nothing is left over\n"),
+        Ok(found) => found,
+    };
+    let mut text = format!("{storeid}: {} left over\n", found.len());
+    let width = found.iter().map(|left| left.object.len()).max().unwrap_or(0);
+    for left in found {
+        let (size, age) = (used(left).unwrap_or_default(), age(left).unwrap_or_default());
+        let first = format!("{:width$}  {size:>9}  {age:>6}  {}", left.object, why(left));
+        let _a_string_takes_all = writeln!(text, "  {first}\n      -> {}", remedy(storeid, left));
+    }
+    text
+}
+
+fn used(left: &Leftover) -> Option<String> {
+    (left.creation != 0).then(|| size::human(left.used))
+}
+
+fn age(left: &Leftover) -> Option<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let seconds = now.checked_sub(left.creation).filter(|_| left.creation != 0)?;
+    Some(match seconds {
+        0..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    })
+}
+
+fn word(what: What) -> &'static str {
+    match what {
+        What::ExportWithoutZvol => "export-without-zvol",
+        What::HalfAnExport => "half-an-export",
+        What::WithoutExport => "without-export",
+        What::HalfRenamed => "half-renamed",
+        What::Doomed => "doomed",
+        What::Temporary => "temporary",
+        What::Moving => "moving",
+    }
+}
+
+fn why(left: &Leftover) -> String {
+    let why = match left.what {
+        What::ExportWithoutZvol => "exports a zvol that is gone",
+        What::HalfAnExport => "no node can reach the zvol by this export",
+        What::WithoutExport => "nothing exports this volume",
+        What::HalfRenamed => "has the mark of another name: a renaming was cut off",
+        What::Doomed => "freed, and not destroyed yet",
+        What::Temporary => "lets a snapshot be read",
+        What::Moving => "on its way from another storage",
+    };
+    match &left.owner {
+        Owner::Cluster(cluster) => format!("{why}; of another cluster ({cluster})"),
+        _ => why.to_owned(),
+    }
+}
+
+fn remedy(storeid: &str, left: &Leftover) -> String {
+    let name = left.zvol.as_ref().map(|zvol| zvol.as_str().to_owned());
+    let freed = name.as_deref().map(|name| format!("pvesm free {storeid}:{name}"));
+    match (left.what, freed) {
+        _ if matches!(left.owner, Owner::Cluster(_)) => "look at it from a node of that cluster".into(),
+        (What::ExportWithoutZvol, Some(free)) => free,
+        (What::ExportWithoutZvol, None) => "remove it on the TrueNAS: TrueNAS > Shares".into(),
+        (What::HalfAnExport, _) => {
+            "start its guest; if that is refused, remove the export in TrueNAS > Shares: the volume then gets a new one".into()
+        }
+        (What::WithoutExport, Some(free)) => {
+            format!("start its guest: the volume gets a new export; if it is not needed any more: {free}")
+        }
+        (What::HalfRenamed, Some(free)) => {
+            format!("run the command again that was cut off; if the volume is not needed any more: {free}")
+        }
+        (What::Doomed, _) => match left.zvol.as_ref().and_then(|zvol| zvol.before_it_was_doomed()) {
+            Some(name) => format!("if no task is freeing it just now: pvesm free {storeid}:{name}"),
+            None => "remove it on the TrueNAS: TrueNAS > Datasets".into(),
+        },
+        (What::Temporary, _) => {
+            "nothing while a backup or a copy runs; it goes with its snapshot, or when its node reads the next one".into()
+        }
+        (What::Moving, _) => "run pvetruenas transport-move --apply again, as before".into(),
+        (_, None) => "look at it on the TrueNAS".into(),
+    }
+}
+
+fn object(looked: &Looked) -> Value {
+    match &looked.found {
+        Ok(found) => {
+            let rows: Vec<Value> = found.iter().map(|left| row(&looked.storeid, left)).collect();
+            json!({"storage": looked.storeid, "left_over": rows})
+        }
+        Err(error) => json!({"storage": looked.storeid, "error": error.cause, "advice": error.advice}),
+    }
+}
+
+fn row(storeid: &str, left: &Leftover) -> Value {
+    let owner = match &left.owner {
+        Owner::Ours => json!({"kind": "this"}),
+        Owner::Unmarked => json!({"kind": "unmarked"}),
+        Owner::Storage(name) => json!({"kind": "storage", "name": name}),
+        Owner::Cluster(id) => json!({"kind": "cluster", "name": id}),
+    };
+    json!({
+        "what": word(left.what),
+        "object": left.object,
+        "zvol": left.zvol.as_ref().map(ToString::to_string),
+        "owner": owner,
+        "used": left.used,
+        "creation": (left.creation != 0).then_some(left.creation),
+        "why": why(left),
+        "advice": remedy(storeid, left),
+    })
+}

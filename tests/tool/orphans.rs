@@ -1,0 +1,162 @@
+//! What is left over, as it is told; and what is told to do about it helps.
+
+use pve_storage_truenas::ops;
+use serde_json::json;
+
+use crate::support::Nas;
+use crate::world::{By, OTHER_DATASET, World};
+
+const DISK: &str = "tank/proxmox/vm-100-disk-0";
+
+fn world() -> World {
+    let world = World::new(By::Iscsi, By::Nvme);
+    world.alloc("from", "100");
+    world
+}
+
+fn lose_zvol(nas: &Nas, zvol: &str) {
+    nas.server.nas(|tables| tables.zfs.datasets.remove(zvol));
+}
+
+#[test]
+fn where_all_is_well_nothing_is_left_over() {
+    let ran = world().run(&["orphans"]);
+    ran.must_be_done();
+    assert_eq!(
+        ran.stdout,
+        "from: nothing is left over\nto: nothing is left over\n"
+    );
+}
+
+#[test]
+fn each_is_told_with_what_to_do_about_it_and_that_helps() {
+    let world = world();
+    world.alloc("to", "101");
+    lose_zvol(&world.nas, DISK);
+    lose_zvol(&world.nas, &format!("{OTHER_DATASET}/vm-101-disk-0"));
+    let ran = world.run(&["orphans"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    let expected = "\
+from: 1 left over
+  extent 3 (vm-100-disk-0)                     exports a zvol that is gone
+      -> pvesm free from:vm-100-disk-0
+to: 1 left over
+  namespace 2 (NSID 9)                     exports a zvol that is gone
+      -> pvesm free to:vm-101-disk-0
+";
+    assert_eq!(without_numbers(&ran.stdout), without_numbers(expected));
+    for (storage, volume) in [("from", "vm-100-disk-0"), ("to", "vm-101-disk-0")] {
+        ops::free_image(&world.config(storage), volume, false, None).unwrap();
+    }
+    world.run(&["orphans"]).must_be_done();
+}
+
+/// Ids are chosen by the server, NSIDs by the plugin.
+fn without_numbers(text: &str) -> String {
+    text.replace(|c: char| c.is_ascii_digit(), "")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn what_was_freed_and_not_destroyed_has_size_age_and_its_old_name() {
+    let world = world();
+    let config = world.config("from");
+    let token = ops::free_image(&config, "vm-100-disk-0", false, None)
+        .unwrap()
+        .unwrap();
+    let ran = world.run(&["orphans", "from"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let row = format!("tank/proxmox/{token}  ");
+    assert!(
+        ran.stdout.contains(&row) && ran.stdout.contains(" min  freed, and not destroyed yet"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.ends_with("pvesm free from:vm-100-disk-0\n"),
+        "{}",
+        ran.stdout
+    );
+    let again = ops::free_image(&config, "vm-100-disk-0", false, None)
+        .unwrap()
+        .unwrap();
+    ops::free_image_finish(&config, &again).unwrap();
+    world.run(&["orphans", "from"]).must_be_done();
+}
+
+#[test]
+fn programs_are_told_all_of_it() {
+    let world = world();
+    lose_zvol(&world.nas, DISK);
+    let ran = world.run(&["orphans", "from", "--json"]);
+    assert_eq!(ran.code, 1);
+    let mut told = ran.json();
+    let object = told["storages"][0]["left_over"][0]["object"].take();
+    assert!(object.as_str().unwrap().ends_with("(vm-100-disk-0)"), "{object}");
+    let expected = json!({"verb": "orphans", "warnings": [], "storages": [{"storage": "from", "left_over": [{
+        "what": "export-without-zvol", "object": null, "zvol": "vm-100-disk-0", "owner": {"kind": "unmarked"},
+        "used": 0, "creation": null, "why": "exports a zvol that is gone", "advice": "pvesm free from:vm-100-disk-0",
+    }]}]});
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn another_cluster_s_are_shown_when_asked_for() {
+    let world = world();
+    world.nas.server.nas(|tables| {
+        let zvol = tables.zfs.datasets.get_mut(DISK).unwrap();
+        zvol.user.insert(
+            "pve-storage-truenas:cluster".into(),
+            "11111111-2222-4333-8444-555555555555".into(),
+        );
+        zvol.user.insert(
+            "pve-storage-truenas:moving-from".into(),
+            "x:vm-1-disk-0 512".into(),
+        );
+    });
+    world.run(&["orphans", "from"]).must_be_done();
+    let ran = world.run(&["orphans", "from", "--foreign"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stdout.contains("of another cluster (11111111-"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout
+            .ends_with("-> look at it from a node of that cluster\n"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn a_storage_that_cannot_be_asked_keeps_none_of_the_others_from_being_told() {
+    let mut world = world();
+    lose_zvol(&world.nas, DISK);
+    world.set("to", "api_key", "1-wrongwrongwrong");
+    let ran = world.run(&["orphans"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.starts_with("from: 1 left over\n"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("\nto: look for leftovers on storage 'to': "),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("wrongwrong"), "{}", ran.stdout);
+    let told = world.run(&["orphans", "to", "--json"]);
+    assert_eq!(told.code, 2);
+    assert!(told.json()["storages"][0]["advice"].is_string());
+}
+
+#[test]
+fn a_storage_that_is_not_there_is_named() {
+    let ran = world().run(&["orphans", "gone"]);
+    assert_eq!(ran.code, 2);
+    assert_eq!(
+        ran.stderr,
+        "pvetruenas: storage.cfg has no storage 'gone'\n  what to do: see: pvesm status\n"
+    );
+}
