@@ -1,5 +1,6 @@
 //! The configurations of guests in /etc/pve, as far as it matters who uses which disk and how.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -104,9 +105,41 @@ impl fmt::Display for Disk {
 impl Entry {
     /// The text in the value that names the disk.
     pub fn names<'a>(&'a self, disk: &Disk) -> Option<&'a str> {
+        self.items().find(|item| disk.is_named_by(item))
+    }
+
+    fn items(&self) -> impl Iterator<Item = &str> {
         let items = self.value.split([',', ';', ' ']);
-        let bare = |item: &'a str| item.split_once('=').map_or(item, |(_, value)| value);
-        items.map(bare).find(|item| disk.is_named_by(item))
+        items.map(|item| item.split_once('=').map_or(item, |(_, value)| value))
+    }
+}
+
+/// Who is there, and which zvols of a storage any part of any configuration names.
+#[derive(Debug, Default)]
+pub struct Guests {
+    numbers: HashSet<u32>,
+    used: HashSet<ZvolName>,
+}
+
+impl Guests {
+    pub fn of(storeid: &str, guests: &[Guest]) -> Self {
+        let numbers = guests.iter().map(|guest| guest.number).collect();
+        let volumes = guests
+            .iter()
+            .flat_map(|guest| &guest.entries)
+            .flat_map(Entry::items)
+            .filter_map(|item| Volname::parse(item.strip_prefix(storeid)?.strip_prefix(':')?).ok());
+        let used = volumes.flat_map(|volume| volume.base.into_iter().chain([volume.zvol]));
+        Self {
+            numbers,
+            used: used.collect(),
+        }
+    }
+
+    /// Its guest is on no node, and nobody else has it.
+    pub fn lack(&self, zvol: &ZvolName) -> bool {
+        let gone = zvol.owner().is_some_and(|owner| !self.numbers.contains(&owner));
+        gone && !self.used.contains(zvol)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::look::{Look, Owner, owner};
+use super::look::{Look, Owner, owner, spelling};
 use super::others::Otherwise;
 use super::{LIST, api, on};
 use crate::api::Lane;
 use crate::api::dataset::Resource;
 use crate::config::Config;
+use crate::config::guest::{Guest, Guests};
 use crate::error::Result;
 use crate::transport;
 use crate::volume::{Mark, ZvolName, mark};
@@ -29,6 +30,8 @@ pub enum What {
     Temporary,
     /// On its way to another storage.
     Moving,
+    /// A volume whose guest is on no node of the cluster, and that no configuration names.
+    WithoutGuest,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +49,13 @@ pub struct Leftover {
 }
 
 /// In one flight. What another storage of this cluster has made is that one's business; what another cluster made is told
-/// with its owner.
-pub fn leftovers(config: &Config) -> Result<Vec<Leftover>> {
-    on(config, "look for leftovers", "", find(config))
+/// with its owner. Whether a volume has a guest is told where the guests are given.
+pub fn leftovers(config: &Config, guests: Option<&[Guest]>) -> Result<Vec<Leftover>> {
+    let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
+    on(config, "look for leftovers", "", find(config, guests.as_ref()))
 }
 
-fn find(config: &Config) -> Result<Vec<Leftover>> {
+fn find(config: &Config, guests: Option<&Guests>) -> Result<Vec<Leftover>> {
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Work, LIST);
     let otherwise = Otherwise::ask(config, &mut api);
@@ -61,6 +65,7 @@ fn find(config: &Config) -> Result<Vec<Leftover>> {
     for (zvol, row) in &look.children {
         if !otherwise.has(zvol, row, look.exports.as_ref()) {
             found.extend(of_zvol(config, &look, zvol, row)?);
+            found.extend(without_guest(config, &look, guests, zvol, row)?);
         }
     }
     // A disk on its way here has the mark of where it comes from for a while.
@@ -134,6 +139,27 @@ fn of_zvol(config: &Config, look: &Look, zvol: &ZvolName, row: &Resource) -> Res
         found.push(leftover(What::WithoutExport, own));
     }
     Ok(found)
+}
+
+fn without_guest(
+    config: &Config,
+    look: &Look,
+    guests: Option<&Guests>,
+    zvol: &ZvolName,
+    row: &Resource,
+) -> Result<Option<Leftover>> {
+    let lacking = guests.is_some_and(|guests| guests.lack(zvol));
+    if !lacking || spelling(config, look, zvol, row)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Leftover {
+        what: What::WithoutGuest,
+        object: row.name.clone(),
+        zvol: Some(zvol.clone()),
+        owner: owner(config, zvol, row)?,
+        used: row.used,
+        creation: row.creation,
+    }))
 }
 
 /// Whose it is by a mark that was written under another name.

@@ -30,8 +30,8 @@ pub enum Verb {
     /// Show what is left over on the TrueNAS: of calls that were cut off, or of what was done by hand
     ///
     /// Exports whose zvol is gone, halves of exports, volumes that nothing exports, zvols whose renaming was cut off, freed
-    /// ones that wait for their destruction, temporary clones, and disks on their way to another storage; each with what to do
-    /// about it. One query for each storage; nothing is changed.
+    /// ones that wait for their destruction, temporary clones, disks on their way to another storage, and volumes whose guest is
+    /// on no node of the cluster; each with what to do about it. One query for each storage; nothing is changed.
     ///
     /// A storage that cannot be asked does not keep the others from being told.
     #[command(after_long_help = ORPHANS_JSON)]
@@ -55,7 +55,7 @@ Exit status: 0 nothing is left over, 1 something is, 2 a storage cannot be asked
 
 With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\" and \"left_over\", or with \
 \"error\" and \"advice\"). Each that is left over: \"what\" (export-without-zvol, half-an-export, without-export, \
-half-renamed, doomed, temporary or moving), \"object\", \"zvol\", \"owner\" (\"kind\": this, unmarked, storage or cluster; \
+half-renamed, doomed, temporary, moving or without-guest), \"object\", \"zvol\", \"owner\" (\"kind\": this, unmarked, storage or cluster; \
 \"name\"), \"used\" (bytes), \"creation\" (seconds since 1970), \"why\", \"advice\".";
 
 #[derive(Debug, Args)]

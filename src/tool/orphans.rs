@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::arguments::Orphans;
 use super::{Exit, Said};
+use crate::config::guest::Guest;
 use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{self, Leftover, Owner, What};
@@ -32,21 +33,30 @@ pub fn run(order: &Orphans) -> Result<Said> {
                 .advice("see: pvesm status"),
         );
     }
+    let (guests, warnings) = match Guest::all() {
+        Ok(guests) => (Some(guests), Vec::new()),
+        Err(error) => (
+            None,
+            vec![format!("volumes without a guest are not looked for: {error}")],
+        ),
+    };
     let looked: Vec<Looked> = sections
         .iter()
-        .map(|section| look(section, order.foreign))
+        .map(|section| look(section, guests.as_deref(), order.foreign))
         .collect();
     Ok(Said {
         text: looked.iter().map(text).collect(),
         json: json!({"storages": looked.iter().map(object).collect::<Vec<Value>>()}),
-        warnings: Vec::new(),
+        warnings,
         exit: looked.iter().map(exit).max().unwrap_or(Exit::Done),
     })
 }
 
-fn look(section: &Section, foreign: bool) -> Looked {
+fn look(section: &Section, guests: Option<&[Guest]>, foreign: bool) -> Looked {
     let ours = |left: &Leftover| foreign || !matches!(left.owner, Owner::Cluster(_));
-    let found = section.config().and_then(|config| ops::leftovers(&config));
+    let found = section
+        .config()
+        .and_then(|config| ops::leftovers(&config, guests));
     Looked {
         storeid: section.storeid.clone(),
         found: found.map(|found| found.into_iter().filter(ours).collect()),
@@ -101,6 +111,7 @@ fn word(what: What) -> &'static str {
         What::Doomed => "doomed",
         What::Temporary => "temporary",
         What::Moving => "moving",
+        What::WithoutGuest => "without-guest",
     }
 }
 
@@ -113,6 +124,7 @@ fn why(left: &Leftover) -> String {
         What::Doomed => "freed, and not destroyed yet",
         What::Temporary => "lets a snapshot be read",
         What::Moving => "on its way from another storage",
+        What::WithoutGuest => "its guest is on no node, and no configuration names it",
     };
     match &left.owner {
         Owner::Cluster(cluster) => format!("{why}; of another cluster ({cluster})"),
@@ -144,6 +156,7 @@ fn remedy(storeid: &str, left: &Leftover) -> String {
             "nothing while a backup or a copy runs; it goes with its snapshot, or when its node reads the next one".into()
         }
         (What::Moving, _) => "run pvetruenas transport-move --apply again, as before".into(),
+        (What::WithoutGuest, Some(free)) => format!("if nobody needs it, and no guest is being made or restored: {free}"),
         (_, None) => "look at it on the TrueNAS".into(),
     }
 }

@@ -128,7 +128,7 @@ impl Plan {
 }
 
 fn leftovers(world: &World) -> Vec<Leftover> {
-    let both = ["from", "to"].map(|storage| ops::leftovers(&world.config(storage)).unwrap());
+    let both = ["from", "to"].map(|storage| ops::leftovers(&world.config(storage), None).unwrap());
     both.into_iter().flatten().collect()
 }
 

@@ -11,6 +11,9 @@ const DISK: &str = "tank/proxmox/vm-100-disk-0";
 fn world() -> World {
     let world = World::new(By::Iscsi, By::Nvme);
     world.alloc("from", "100");
+    for guest in ["100", "101", "900"] {
+        world.guest(&format!("pve2/qemu-server/{guest}.conf"), "");
+    }
     world
 }
 
@@ -158,5 +161,43 @@ fn a_storage_that_is_not_there_is_named() {
     assert_eq!(
         ran.stderr,
         "pvetruenas: storage.cfg has no storage 'gone'\n  what to do: see: pvesm status\n"
+    );
+}
+
+#[test]
+fn a_volume_whose_guest_is_gone_is_told_of_unless_somebody_names_it() {
+    let world = world();
+    for guest in ["200", "201", "202", "203"] {
+        world.alloc("from", guest);
+    }
+    world.guest(
+        "pve1/lxc/300.conf",
+        "rootfs: from:vol-vm-201-disk-0-lun7,size=1G\n[pve:pending]\nmp0: from:vm-202-disk-0,mp=/a\n\
+         [before]\nmp1: from:vm-203-disk-0,mp=/b\n",
+    );
+    let ran = world.run(&["orphans", "from"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let told: Vec<&str> = ran.stdout.lines().collect();
+    assert!(
+        told[1].contains("/vm-200-disk-0 ") && told[1].ends_with("no configuration names it"),
+        "{told:#?}"
+    );
+    assert!(told[2].ends_with("pvesm free from:vm-200-disk-0"), "{told:#?}");
+    assert_eq!(told.len(), 3, "{told:#?}");
+}
+
+#[test]
+fn without_the_guests_all_else_is_told_with_a_warning() {
+    let world = world();
+    lose_zvol(&world.nas, DISK);
+    std::fs::remove_dir_all(world.node.join("etc-pve/nodes")).unwrap();
+    let ran = world.run(&["orphans", "from"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.starts_with("from: 1 left over\n"), "{}", ran.stdout);
+    assert!(
+        ran.stderr
+            .starts_with("pvetruenas: warning: volumes without a guest are not looked for: "),
+        "{}",
+        ran.stderr
     );
 }
