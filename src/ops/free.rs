@@ -91,10 +91,7 @@ fn free(config: &Config, volname: &str) -> Result<Option<String>> {
     let mut api = api(config, Lane::Locked, UNDER_LOCK);
     let seen = Seen::look(config, transport.as_ref(), &zvol, &mut api)?;
     let Some(resource) = seen.resource else {
-        let device = DeviceName::from(&zvol);
-        let known = memory::recall(&config.storeid, &device);
-        device::leave(config, transport.as_ref(), &device, known.as_ref())?;
-        seen.exports.unpublish(&mut api, &zvol)?;
+        forget_lost(config, transport.as_ref(), &zvol, seen.exports.as_ref(), &mut api)?;
         return leftover(config, transport.as_ref(), &zvol, &mut api);
     };
     may_be_freed(config, &zvol, &resource)?;
@@ -112,6 +109,34 @@ fn free(config: &Config, volname: &str) -> Result<Option<String>> {
         original: zvol,
     };
     set_aside(config, transport.as_ref(), &doomed, &mut api)
+}
+
+/// What leads to a zvol that is gone, on this node and on the NAS.
+fn forget_lost(
+    config: &Config,
+    transport: &dyn Transport,
+    zvol: &ZvolName,
+    exports: &dyn Exports,
+    api: &mut Api,
+) -> Result<()> {
+    let device = DeviceName::from(zvol);
+    let known = memory::recall(&config.storeid, &device);
+    device::leave(config, transport, &device, known.as_ref())?;
+    exports.unpublish(api, zvol)
+}
+
+/// Removes the exports of a zvol, which must be gone.
+pub fn remove_lost_export(config: &Config, zvol: &ZvolName) -> Result<()> {
+    let transport = transport::of(config)?;
+    let mut api = api(config, Lane::Work, UNDER_LOCK);
+    let seen = Seen::look(config, transport.as_ref(), zvol, &mut api)?;
+    match seen.resource {
+        Some(there) => Err(
+            Error::new(Kind::InUse, format!("zvol '{}' is there again", there.name))
+                .advice("look again: it may be a volume that somebody needs"),
+        ),
+        None => forget_lost(config, transport.as_ref(), zvol, seen.exports.as_ref(), &mut api),
+    }
 }
 
 struct Seen {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::free::{free_image_finish, remove_lost_export};
 use super::look::{Look, Owner, owner, spelling};
 use super::others::Otherwise;
 use super::{LIST, api, on};
@@ -9,7 +10,7 @@ use crate::api::Lane;
 use crate::api::dataset::Resource;
 use crate::config::Config;
 use crate::config::guest::{Guest, Guests};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::transport;
 use crate::volume::{Mark, ZvolName, mark};
 
@@ -53,6 +54,30 @@ pub struct Leftover {
 pub fn leftovers(config: &Config, guests: Option<&[Guest]>) -> Result<Vec<Leftover>> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
     on(config, "look for leftovers", "", find(config, guests.as_ref()))
+}
+
+/// Whether it can go without anybody missing it: it holds no data that was not given up already.
+pub fn is_rubbish(left: &Leftover) -> bool {
+    let name = left.zvol.as_ref();
+    match left.what {
+        _ if matches!(left.owner, Owner::Cluster(_)) => false,
+        What::ExportWithoutZvol => name.is_some_and(|zvol| zvol.owner().is_some() || zvol.is_temporary()),
+        What::Doomed => true,
+        _ => false,
+    }
+}
+
+/// Takes it away. PVE's lock is not needed: a name that is exported is given to no new disk, and what was freed is destroyed
+/// outside the lock by PVE too. What is there no more is no error.
+pub fn remove_leftover(config: &Config, left: &Leftover) -> Result<()> {
+    let name = left.zvol.as_ref().filter(|_| is_rubbish(left));
+    let Some(name) = name else {
+        return Err(Error::invalid(format!("'{}' may still be needed", left.object)));
+    };
+    match left.what {
+        What::Doomed => free_image_finish(config, name.as_str()),
+        _ => on(config, "remove", &left.object, remove_lost_export(config, name)),
+    }
 }
 
 fn find(config: &Config, guests: Option<&Guests>) -> Result<Vec<Leftover>> {

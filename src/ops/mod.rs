@@ -39,7 +39,7 @@ pub use clone::clone_image;
 pub use figures::Usage;
 pub use free::{free_image, free_image_finish};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};
-pub use leftovers::{Leftover, What, leftovers};
+pub use leftovers::{Leftover, What, is_rubbish, leftovers, remove_leftover};
 pub use list::{Image, SizeInfo, list_images, volume_size_info};
 pub use look::Owner;
 pub use name::{ParsedVolname, VolumePath, parse_volname, path, volume_has_feature};

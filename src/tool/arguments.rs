@@ -31,7 +31,10 @@ pub enum Verb {
     ///
     /// Exports whose zvol is gone, halves of exports, volumes that nothing exports, zvols whose renaming was cut off, freed
     /// ones that wait for their destruction, temporary clones, disks on their way to another storage, and volumes whose guest is
-    /// on no node of the cluster; each with what to do about it. One query for each storage; nothing is changed.
+    /// on no node of the cluster; each with what to do about it. One query for each storage.
+    ///
+    /// With --apply exports whose zvol is gone and zvols that were freed are removed; then it looks again. All else may hold data,
+    /// or be in use, and is only shown.
     ///
     /// A storage that cannot be asked does not keep the others from being told.
     #[command(after_long_help = ORPHANS_JSON)]
@@ -54,7 +57,7 @@ const ORPHANS_JSON: &str = "\
 Exit status: 0 nothing is left over, 1 something is, 2 a storage cannot be asked.
 
 With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\" and \"left_over\", or with \
-\"error\" and \"advice\"). Each that is left over: \"what\" (export-without-zvol, half-an-export, without-export, \
+\"error\" and \"advice\"). Each that is or was left over: \"state\" (found, removed or failed, with \"error\"), \"what\" (export-without-zvol, half-an-export, without-export, \
 half-renamed, doomed, temporary, moving or without-guest), \"object\", \"zvol\", \"owner\" (\"kind\": this, unmarked, storage or cluster; \
 \"name\"), \"used\" (bytes), \"creation\" (seconds since 1970), \"why\", \"advice\".";
 
@@ -66,6 +69,9 @@ pub struct Orphans {
     /// Show those of other clusters too
     #[arg(long)]
     pub foreign: bool,
+    /// Remove what nobody can miss
+    #[arg(long)]
+    pub apply: bool,
 }
 
 const TRANSPORT_MOVE_JSON: &str = "\
@@ -97,7 +103,7 @@ impl Verb {
 
     pub fn applies(&self) -> bool {
         match self {
-            Self::Orphans(_) => false,
+            Self::Orphans(order) => order.apply,
             Self::TransportMove(order) => order.apply,
         }
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::arguments::Orphans;
 use super::{Exit, Said};
+use crate::config::Config;
 use crate::config::guest::Guest;
 use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
@@ -16,7 +17,18 @@ use crate::volume::size;
 /// One storage, and what was found there.
 struct Looked {
     storeid: String,
-    found: Result<Vec<Leftover>>,
+    rows: Result<Vec<Row>>,
+}
+
+struct Row {
+    left: Leftover,
+    state: State,
+}
+
+enum State {
+    Found,
+    Removed,
+    Failed(Error),
 }
 
 pub fn run(order: &Orphans) -> Result<Said> {
@@ -42,48 +54,87 @@ pub fn run(order: &Orphans) -> Result<Said> {
     };
     let looked: Vec<Looked> = sections
         .iter()
-        .map(|section| look(section, guests.as_deref(), order.foreign))
+        .map(|section| Looked {
+            storeid: section.storeid.clone(),
+            rows: section
+                .config()
+                .and_then(|config| look(&config, guests.as_deref(), order)),
+        })
         .collect();
     Ok(Said {
-        text: looked.iter().map(text).collect(),
+        text: looked.iter().map(|looked| text(looked, order.apply)).collect(),
         json: json!({"storages": looked.iter().map(object).collect::<Vec<Value>>()}),
         warnings,
         exit: looked.iter().map(exit).max().unwrap_or(Exit::Done),
     })
 }
 
-fn look(section: &Section, guests: Option<&[Guest]>, foreign: bool) -> Looked {
-    let ours = |left: &Leftover| foreign || !matches!(left.owner, Owner::Cluster(_));
-    let found = section
-        .config()
-        .and_then(|config| ops::leftovers(&config, guests));
-    Looked {
-        storeid: section.storeid.clone(),
-        found: found.map(|found| found.into_iter().filter(ours).collect()),
+fn look(config: &Config, guests: Option<&[Guest]>, order: &Orphans) -> Result<Vec<Row>> {
+    let found = ops::leftovers(config, guests)?;
+    let shown = found
+        .into_iter()
+        .filter(|left| order.foreign || !matches!(left.owner, Owner::Cluster(_)));
+    let mut rows: Vec<Row> = shown
+        .map(|left| Row {
+            state: match order.apply && ops::is_rubbish(&left) {
+                true => removed(config, &left),
+                false => State::Found,
+            },
+            left,
+        })
+        .collect();
+    if rows.iter().any(|row| matches!(row.state, State::Removed)) {
+        let still = ops::leftovers(config, guests)?;
+        let there = |left: &Leftover| still.iter().any(|other| other.object == left.object);
+        for row in rows.iter_mut().filter(|row| there(&row.left)) {
+            if matches!(row.state, State::Removed) {
+                row.state = State::Failed(Error::new(Kind::InUse, "it is still there"));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn removed(config: &Config, left: &Leftover) -> State {
+    match ops::remove_leftover(config, left) {
+        Ok(()) => State::Removed,
+        Err(error) => State::Failed(error),
     }
 }
 
 fn exit(looked: &Looked) -> Exit {
-    match &looked.found {
-        Ok(found) if found.is_empty() => Exit::Done,
-        Ok(_) => Exit::Warning,
+    let of_row = |row: &Row| match row.state {
+        State::Found => Exit::Warning,
+        State::Removed => Exit::Done,
+        State::Failed(_) => Exit::Failed,
+    };
+    match &looked.rows {
+        Ok(rows) => rows.iter().map(of_row).max().unwrap_or(Exit::Done),
         Err(_) => Exit::Failed,
     }
 }
 
-fn text(looked: &Looked) -> String {
+fn text(looked: &Looked, applied: bool) -> String {
     let storeid = &looked.storeid;
-    let found = match &looked.found {
+    let rows = match &looked.rows {
         Err(error) => return format!("{storeid}: {error}\n"),
-        Ok(found) if found.is_empty() => return format!("{storeid}: nothing is left over\n"),
-        Ok(found) => found,
+        Ok(rows) if rows.is_empty() => return format!("{storeid}: nothing is left over\n"),
+        Ok(rows) => rows,
     };
-    let mut text = format!("{storeid}: {} left over\n", found.len());
-    let width = found.iter().map(|left| left.object.len()).max().unwrap_or(0);
-    for left in found {
+    let mut text = format!("{storeid}: {} left over\n", rows.len());
+    let width = rows.iter().map(|row| row.left.object.len()).max().unwrap_or(0);
+    for Row { left, state } in rows {
         let (size, age) = (used(left).unwrap_or_default(), age(left).unwrap_or_default());
         let first = format!("{:width$}  {size:>9}  {age:>6}  {}", left.object, why(left));
-        let _a_string_takes_all = writeln!(text, "  {first}\n      -> {}", remedy(storeid, left));
+        let second = match state {
+            State::Found => remedy(storeid, left),
+            State::Removed => "removed".to_owned(),
+            State::Failed(error) => format!("not removed: {error}"),
+        };
+        let _a_string_takes_all = writeln!(text, "  {first}\n      -> {second}");
+    }
+    if !applied && rows.iter().any(|row| ops::is_rubbish(&row.left)) {
+        text.push_str("  --apply removes exports whose zvol is gone, and what was freed.\n");
     }
     text
 }
@@ -162,16 +213,21 @@ fn remedy(storeid: &str, left: &Leftover) -> String {
 }
 
 fn object(looked: &Looked) -> Value {
-    match &looked.found {
-        Ok(found) => {
-            let rows: Vec<Value> = found.iter().map(|left| row(&looked.storeid, left)).collect();
+    match &looked.rows {
+        Ok(rows) => {
+            let rows: Vec<Value> = rows.iter().map(|one| row(&looked.storeid, one)).collect();
             json!({"storage": looked.storeid, "left_over": rows})
         }
         Err(error) => json!({"storage": looked.storeid, "error": error.cause, "advice": error.advice}),
     }
 }
 
-fn row(storeid: &str, left: &Leftover) -> Value {
+fn row(storeid: &str, Row { left, state }: &Row) -> Value {
+    let (state, error) = match state {
+        State::Found => ("found", None),
+        State::Removed => ("removed", None),
+        State::Failed(error) => ("failed", Some(error.to_string())),
+    };
     let owner = match &left.owner {
         Owner::Ours => json!({"kind": "this"}),
         Owner::Unmarked => json!({"kind": "unmarked"}),
@@ -179,6 +235,8 @@ fn row(storeid: &str, left: &Leftover) -> Value {
         Owner::Cluster(id) => json!({"kind": "cluster", "name": id}),
     };
     json!({
+        "state": state,
+        "error": error,
         "what": word(left.what),
         "object": left.object,
         "zvol": left.zvol.as_ref().map(ToString::to_string),

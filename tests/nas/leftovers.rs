@@ -164,3 +164,33 @@ fn one_look_is_enough_for_many_volumes(#[values(Iscsi, Nvme)] over: Transport) {
     // Over NVMe they are another storage's: without mark, and exported by iSCSI.
     assert_eq!(left, []);
 }
+
+/// Between the look and the removal, or because the list was not whole.
+#[rstest]
+fn the_export_of_a_zvol_that_is_there_after_all_stays(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = with_a_disk(over);
+    let config = nas.config();
+    let zvol = nas
+        .server
+        .nas(|tables: &mut Tables| tables.zfs.datasets.remove(DISK));
+    let left = ops::leftovers(&config, None).unwrap();
+    nas.server
+        .nas(|tables: &mut Tables| tables.zfs.datasets.insert(DISK.to_owned(), zvol.unwrap()));
+    let error = ops::remove_leftover(&config, &left[0]).unwrap_err().to_string();
+    assert!(
+        error.contains("zvol 'tank/proxmox/vm-100-disk-0' is there again"),
+        "{error}"
+    );
+    assert_eq!(nas.whole_volumes(), [DISK]);
+}
+
+#[rstest]
+fn only_rubbish_is_removed(#[values(Iscsi, Nvme)] over: Transport) {
+    let nas = with_a_disk(over);
+    over.withdraw_by_hand(&nas, DISK);
+    let config = nas.config();
+    let left = ops::leftovers(&config, None).unwrap();
+    let error = ops::remove_leftover(&config, &left[0]).unwrap_err().to_string();
+    assert!(error.contains("may still be needed"), "{error}");
+    assert_eq!(nas.names().len(), 1);
+}

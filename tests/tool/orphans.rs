@@ -43,9 +43,11 @@ fn each_is_told_with_what_to_do_about_it_and_that_helps() {
 from: 1 left over
   extent 3 (vm-100-disk-0)                     exports a zvol that is gone
       -> pvesm free from:vm-100-disk-0
+  --apply removes exports whose zvol is gone, and what was freed.
 to: 1 left over
   namespace 2 (NSID 9)                     exports a zvol that is gone
       -> pvesm free to:vm-101-disk-0
+  --apply removes exports whose zvol is gone, and what was freed.
 ";
     assert_eq!(without_numbers(&ran.stdout), without_numbers(expected));
     for (storage, volume) in [("from", "vm-100-disk-0"), ("to", "vm-101-disk-0")] {
@@ -78,7 +80,8 @@ fn what_was_freed_and_not_destroyed_has_size_age_and_its_old_name() {
         ran.stdout
     );
     assert!(
-        ran.stdout.ends_with("pvesm free from:vm-100-disk-0\n"),
+        ran.stdout
+            .contains("-> if no task is freeing it just now: pvesm free from:vm-100-disk-0\n"),
         "{}",
         ran.stdout
     );
@@ -99,7 +102,7 @@ fn programs_are_told_all_of_it() {
     let object = told["storages"][0]["left_over"][0]["object"].take();
     assert!(object.as_str().unwrap().ends_with("(vm-100-disk-0)"), "{object}");
     let expected = json!({"verb": "orphans", "warnings": [], "storages": [{"storage": "from", "left_over": [{
-        "what": "export-without-zvol", "object": null, "zvol": "vm-100-disk-0", "owner": {"kind": "unmarked"},
+        "state": "found", "error": null, "what": "export-without-zvol", "object": null, "zvol": "vm-100-disk-0", "owner": {"kind": "unmarked"},
         "used": 0, "creation": null, "why": "exports a zvol that is gone", "advice": "pvesm free from:vm-100-disk-0",
     }]}]});
     assert_eq!(told, expected);
@@ -199,5 +202,104 @@ fn without_the_guests_all_else_is_told_with_a_warning() {
             .starts_with("pvetruenas: warning: volumes without a guest are not looked for: "),
         "{}",
         ran.stderr
+    );
+}
+
+#[test]
+fn apply_removes_what_nobody_can_miss_and_nothing_else() {
+    let world = world();
+    world.alloc("to", "101");
+    world.alloc("from", "200");
+    lose_zvol(&world.nas, &format!("{OTHER_DATASET}/vm-101-disk-0"));
+    let token = ops::free_image(&world.config("from"), "vm-100-disk-0", false, None)
+        .unwrap()
+        .unwrap();
+    let ran = world.run(&["orphans", "--apply"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""), "{}", ran.stdout);
+    assert_eq!(
+        ran.stdout.matches("      -> removed\n").count(),
+        2,
+        "{}",
+        ran.stdout
+    );
+    let there = |zvol: &str| {
+        world
+            .nas
+            .server
+            .nas(|tables| tables.zfs.datasets.contains_key(zvol))
+    };
+    assert!(there("tank/proxmox/vm-200-disk-0") && !there(&format!("tank/proxmox/{token}")));
+    // The volume without a guest is only told of.
+    let again = world.run(&["orphans", "--json"]).json();
+    assert_eq!(again["storages"][1]["left_over"], json!([]));
+    assert_eq!(again["storages"][0]["left_over"][0]["what"], "without-guest");
+    assert_eq!(again["storages"][0]["left_over"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_removed_is_told_and_the_rest_goes() {
+    let world = world();
+    world.alloc("from", "101");
+    let config = world.config("from");
+    let kept = ops::free_image(&config, "vm-100-disk-0", false, None)
+        .unwrap()
+        .unwrap();
+    ops::free_image(&config, "vm-101-disk-0", false, None).unwrap();
+    world.nas.server.nas(|tables| {
+        let zvol = tables
+            .zfs
+            .datasets
+            .get_mut(&format!("tank/proxmox/{kept}"))
+            .unwrap();
+        zvol.guid += 1;
+    });
+    let ran = world.run(&["orphans", "from", "--apply", "--json"]);
+    assert_eq!(ran.code, 2);
+    let rows = ran.json()["storages"][0]["left_over"].clone();
+    let failed = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["state"] == "failed")
+        .unwrap();
+    assert!(
+        failed["error"]
+            .as_str()
+            .unwrap()
+            .contains("is not the zvol that was freed"),
+        "{failed}"
+    );
+    assert_eq!(
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["state"] == "removed")
+            .count(),
+        1,
+        "{rows}"
+    );
+}
+
+#[test]
+fn of_another_cluster_nothing_is_removed() {
+    let world = world();
+    let token = ops::free_image(&world.config("from"), "vm-100-disk-0", false, None)
+        .unwrap()
+        .unwrap();
+    let full = format!("tank/proxmox/{token}");
+    world.nas.server.nas(|tables| {
+        let zvol = tables.zfs.datasets.get_mut(&full).unwrap();
+        zvol.user.insert(
+            "pve-storage-truenas:cluster".into(),
+            "11111111-2222-4333-8444-555555555555".into(),
+        );
+    });
+    let ran = world.run(&["orphans", "from", "--foreign", "--apply"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(
+        world
+            .nas
+            .server
+            .nas(|tables| tables.zfs.datasets.contains_key(&full))
     );
 }
