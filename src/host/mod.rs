@@ -40,6 +40,14 @@ pub fn any_portal_answers(portals: &[Address], prefer_ipv4: bool, deadline: Dead
     probe().any_connects(&addresses, deadline)
 }
 
+/// Each of them, whatever was remembered: for who wants to know now.
+pub fn ask_portals(portals: &[Address], prefer_ipv4: bool, deadline: Deadline) -> Vec<(Address, Result<()>)> {
+    portals
+        .iter()
+        .map(|portal| (portal.clone(), portal_answers(portal, prefer_ipv4, deadline)))
+        .collect()
+}
+
 pub fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Result<()> {
     let addresses = resolve(&portal.host, portal.port, prefer_ipv4, deadline)?;
     first_that_answers(&addresses, deadline).map(|_| ())

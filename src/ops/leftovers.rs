@@ -86,11 +86,21 @@ fn find(config: &Config, guests: Option<&Guests>) -> Result<Vec<Leftover>> {
     let otherwise = Otherwise::ask(config, &mut api);
     let look = Look::listing(config, transport.as_ref(), &mut api)?;
     let otherwise = Otherwise::came(otherwise, &mut api)?;
-    let mut found = exports(config, &look)?;
+    of_look(config, guests, &look, &otherwise)
+}
+
+/// What one look showed.
+pub(super) fn of_look(
+    config: &Config,
+    guests: Option<&Guests>,
+    look: &Look,
+    otherwise: &Otherwise,
+) -> Result<Vec<Leftover>> {
+    let mut found = exports(config, look)?;
     for (zvol, row) in &look.children {
         if !otherwise.has(zvol, row, look.exports.as_ref()) {
-            found.extend(of_zvol(config, &look, zvol, row)?);
-            found.extend(without_guest(config, &look, guests, zvol, row)?);
+            found.extend(of_zvol(config, look, zvol, row)?);
+            found.extend(without_guest(config, look, guests, zvol, row)?);
         }
     }
     // A disk on its way here has the mark of where it comes from for a while.

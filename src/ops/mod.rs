@@ -12,6 +12,7 @@ mod device;
 mod expose;
 mod figures;
 mod free;
+mod health;
 mod hooks;
 mod image;
 mod leftovers;
@@ -38,6 +39,7 @@ pub use base::create_base;
 pub use clone::clone_image;
 pub use figures::Usage;
 pub use free::{free_image, free_image_finish};
+pub use health::{Check, Grade, Health, health};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};
 pub use leftovers::{Leftover, What, is_rubbish, leftovers, remove_leftover};
 pub use list::{Image, SizeInfo, list_images, volume_size_info};
@@ -79,6 +81,8 @@ const SIZE_INFO: Duration = Duration::from_secs(10);
 const IDENTITY: Duration = Duration::from_secs(10);
 /// To take away a clone that nobody reads any more.
 const FOR_EXPOSURE: Duration = Duration::from_secs(10);
+/// A monitoring system waits for it.
+const HEALTH: Duration = Duration::from_millis(4500);
 /// An administrator waits for it, and the guest is off.
 const TRANSPORT_MOVE: Duration = Duration::from_secs(300);
 const ADD_STORAGE: Duration = Duration::from_secs(40);

@@ -37,7 +37,7 @@ pub fn status(config: &Config) -> Result<Usage> {
 }
 
 /// A quota is the size of the storage, but only what the pool still has is free.
-fn usage(parent: &Resource) -> Usage {
+pub(super) fn usage(parent: &Resource) -> Usage {
     let (used, available) = (parent.used, parent.available);
     match parent.quota {
         0 => Usage {

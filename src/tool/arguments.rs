@@ -27,6 +27,12 @@ const EXIT: &str = "Exit status: 0 healthy or done, 1 with a warning, 2 critical
 #[derive(Debug, Subcommand)]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
+    /// Say how storages are: API, dataset, exports, data portals, leftovers
+    ///
+    /// Asks each TrueNAS once, and each data portal for a connection; what is wrong comes with what to do. A storage takes five
+    /// seconds at the most. Nothing is changed.
+    #[command(after_long_help = HEALTH_JSON)]
+    Health(Health),
     /// Show what is left over on the TrueNAS: of calls that were cut off, or of what was done by hand
     ///
     /// Exports whose zvol is gone, halves of exports, volumes that nothing exports, zvols whose renaming was cut off, freed
@@ -51,6 +57,25 @@ pub enum Verb {
     /// What fails is taken back. After a crash the same command finishes the move.
     #[command(after_long_help = TRANSPORT_MOVE_JSON)]
     TransportMove(TransportMove),
+}
+
+const HEALTH_JSON: &str = "\
+Grades: ok, warning (the dataset is 80 % full, a portal is silent, something is left over or looks wrong), critical (the \
+TrueNAS does not answer, the dataset is 90 % full, no guest could use a volume, no portal answers), unknown (nobody could look).
+
+Exit status: 0 ok, 1 warning, 2 critical, 3 unknown.
+
+With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\", \"grade\", \"checks\", \"used\" and \
+\"total\" in bytes, \"answered_in_ms\"; or with \"error\" and \"advice\"). Each check: \"check\", \"grade\", \"text\", \"advice\".";
+
+#[derive(Debug, Args)]
+pub struct Health {
+    /// The storages to look at; all of this type where none is given
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storages: Vec<String>,
+    /// Print one line with figures, as Nagios and Icinga read it
+    #[arg(long, conflicts_with = "json")]
+    pub nagios: bool,
 }
 
 const ORPHANS_JSON: &str = "\
@@ -96,6 +121,7 @@ pub struct TransportMove {
 impl Verb {
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Health(_) => "health",
             Self::Orphans(_) => "orphans",
             Self::TransportMove(_) => "transport-move",
         }
@@ -103,6 +129,7 @@ impl Verb {
 
     pub fn applies(&self) -> bool {
         match self {
+            Self::Health(_) => false,
             Self::Orphans(order) => order.apply,
             Self::TransportMove(order) => order.apply,
         }

@@ -1,6 +1,7 @@
 //! `pvetruenas`, the tool for administrators: one table of verbs, from which the manual and the completion are made too.
 
 mod arguments;
+mod health;
 mod orphans;
 mod transport_move;
 
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 pub use arguments::Arguments;
 use arguments::Verb;
 
+use crate::config::guest::Guest;
+use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
 use crate::logging;
 use crate::sys::process;
@@ -61,8 +64,38 @@ fn run(verb: &Verb) -> Result<Said> {
         return Err(Error::new(Kind::Invalid, "--apply needs root").advice("run it as root"));
     }
     match verb {
+        Verb::Health(order) => health::run(order),
         Verb::Orphans(order) => orphans::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
+    }
+}
+
+/// Those that were named, or all of our type.
+fn sections(named: &[String]) -> Result<Vec<Section>> {
+    let sections = match named {
+        [] => Section::all()?,
+        named => named
+            .iter()
+            .map(|name| Section::named(name))
+            .collect::<Result<_>>()?,
+    };
+    match sections.is_empty() {
+        false => Ok(sections),
+        true => Err(
+            Error::new(Kind::NotFound, "storage.cfg has no storage of type truenasplugin")
+                .advice("see: pvesm status"),
+        ),
+    }
+}
+
+/// Of all nodes; without them the rest is told, with a warning.
+fn guests() -> (Option<Vec<Guest>>, Vec<String>) {
+    match Guest::all() {
+        Ok(guests) => (Some(guests), Vec::new()),
+        Err(error) => {
+            let warning = format!("volumes without a guest are not looked for: {error}");
+            (None, vec![warning])
+        }
     }
 }
 

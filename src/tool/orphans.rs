@@ -6,10 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::arguments::Orphans;
-use super::{Exit, Said};
+use super::{Exit, Said, guests, sections};
 use crate::config::Config;
 use crate::config::guest::Guest;
-use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{self, Leftover, Owner, What};
 use crate::volume::size;
@@ -32,26 +31,8 @@ enum State {
 }
 
 pub fn run(order: &Orphans) -> Result<Said> {
-    let sections = match order.storages.as_slice() {
-        [] => Section::all()?,
-        named => named
-            .iter()
-            .map(|name| Section::named(name))
-            .collect::<Result<_>>()?,
-    };
-    if sections.is_empty() {
-        return Err(
-            Error::new(Kind::NotFound, "storage.cfg has no storage of type truenasplugin")
-                .advice("see: pvesm status"),
-        );
-    }
-    let (guests, warnings) = match Guest::all() {
-        Ok(guests) => (Some(guests), Vec::new()),
-        Err(error) => (
-            None,
-            vec![format!("volumes without a guest are not looked for: {error}")],
-        ),
-    };
+    let sections = sections(&order.storages)?;
+    let (guests, warnings) = guests();
     let looked: Vec<Looked> = sections
         .iter()
         .map(|section| Looked {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::api::iscsi::Sectors;
 use crate::api::{Answers, Api, Flight, Request, iscsi as api_iscsi, nvmet};
-use crate::config::{self, Config};
+use crate::config::{self, Address, Config};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::undo::Undo;
@@ -44,6 +44,9 @@ pub trait Transport {
 
     /// True when this node gets an answer from a data portal.
     fn any_portal_answers(&self, deadline: Deadline) -> Result<bool>;
+
+    /// Whether this node gets an answer from each data portal.
+    fn portals(&self, deadline: Deadline) -> Vec<(Address, Result<()>)>;
 
     /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;

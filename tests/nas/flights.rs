@@ -78,12 +78,13 @@ fn every_verb_keeps_to_its_round_trips(#[values(Iscsi, Nvme)] over: Transport) {
         assert!(ops::check_connection(&config).unwrap());
         ops::activate_storage(&config).unwrap();
     });
+    let (_, health) = during(&nas, || ops::health(&config, None).unwrap());
     let (_, path) = during(&nas, || ops::path(&nas.storeid, &volname, None).unwrap());
     println!(
         "flights over {over:?}: list {list} status {status} alloc {alloc} plain {plain} size {size} resize {resize} \
-         free {free}+{closure} activate {activate} warm {warm} path {path}"
+         free {free}+{closure} activate {activate} warm {warm} health {health} path {path}"
     );
-    assert_eq!((list, status, size, path), (1, 1, 1, 0));
+    assert_eq!((list, status, size, health, path), (1, 1, 1, 1, 0));
     let (most_for_alloc, most_for_plain) = most_for_alloc(over);
     assert!(
         alloc <= most_for_alloc && plain <= most_for_plain,

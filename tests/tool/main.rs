@@ -10,6 +10,7 @@ mod devices;
 mod documents;
 mod faults;
 mod guests;
+mod health;
 mod killed;
 mod moves;
 mod orphans;

@@ -68,6 +68,10 @@ impl Transport for Iscsi {
         host::any_portal_answers(&self.settings.portals, self.prefer_ipv4, deadline)
     }
 
+    fn portals(&self, deadline: Deadline) -> Vec<(Address, Result<()>)> {
+        host::ask_portals(&self.settings.portals, self.prefer_ipv4, deadline)
+    }
+
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {
         api::extent_labels_of_disk(&disk(&self.dataset, zvol))
     }

@@ -1,0 +1,153 @@
+//! `health`, as people, programs and monitoring systems read it.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::arguments::Health as Order;
+use super::{Exit, Said, guests, sections};
+use crate::config::guest::Guest;
+use crate::config::section::Section;
+use crate::error::{Error, Kind, Result};
+use crate::ops::{self, Check, Grade, Health};
+
+/// One storage, and how it is.
+struct Looked {
+    storeid: String,
+    health: Result<Health>,
+}
+
+pub fn run(order: &Order) -> Result<Said> {
+    let (guests, warnings) = guests();
+    let looked = all_at_once(&sections(&order.storages)?, guests.as_deref());
+    Ok(Said {
+        text: match order.nagios {
+            true => nagios(&looked),
+            false => looked.iter().map(text).collect(),
+        },
+        json: json!({"storages": looked.iter().map(object).collect::<Vec<Value>>()}),
+        warnings,
+        exit: looked.iter().map(exit).max().unwrap_or(Exit::Done),
+    })
+}
+
+/// One that is away keeps none of the others waiting.
+fn all_at_once(sections: &[Section], guests: Option<&[Guest]>) -> Vec<Looked> {
+    let look = |section: &Section| section.config().and_then(|config| ops::health(&config, guests));
+    std::thread::scope(|scope| {
+        let looks: Vec<_> = sections
+            .iter()
+            .map(|section| scope.spawn(move || look(section)))
+            .collect();
+        let ended = sections.iter().zip(looks);
+        ended
+            .map(|(section, look)| Looked {
+                storeid: section.storeid.clone(),
+                health: look
+                    .join()
+                    .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the look ended with a panic"))),
+            })
+            .collect()
+    })
+}
+
+fn worst(looked: &Looked) -> Grade {
+    match &looked.health {
+        Ok(health) => health.checks.iter().map(|check| check.grade).max(),
+        Err(_) => Some(Grade::Critical),
+    }
+    .unwrap_or(Grade::Unknown)
+}
+
+fn exit(looked: &Looked) -> Exit {
+    match worst(looked) {
+        Grade::Ok => Exit::Done,
+        Grade::Warning => Exit::Warning,
+        Grade::Critical => Exit::Failed,
+        Grade::Unknown => Exit::Usage,
+    }
+}
+
+fn word(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Ok => "ok",
+        Grade::Unknown => "unknown",
+        Grade::Warning => "warning",
+        Grade::Critical => "critical",
+    }
+}
+
+fn text(looked: &Looked) -> String {
+    let mut text = format!("{}: {}\n", looked.storeid, word(worst(looked)));
+    let checks = match &looked.health {
+        Ok(health) => health.checks.as_slice(),
+        Err(error) => {
+            let _a_string_takes_all = writeln!(text, "  {error}");
+            return text;
+        }
+    };
+    for check in checks {
+        let line = format!("{:<9} {:<9}  {}", word(check.grade), check.name, check.text);
+        let _a_string_takes_all = writeln!(text, "  {}", line.replace('\n', "\n  "));
+        if let Some(advice) = check.advice.as_ref().filter(|_| check.grade > Grade::Ok) {
+            let _a_string_takes_all = writeln!(text, "      -> {advice}");
+        }
+    }
+    text
+}
+
+/// The one line of a plugin, with figures behind it (Monitoring Plugins Development Guidelines, 2.1 and 2.6).
+fn nagios(looked: &[Looked]) -> String {
+    let worst = looked.iter().map(worst).max().unwrap_or(Grade::Unknown);
+    let about: Vec<String> = looked.iter().map(about).collect();
+    let figures: String = looked.iter().filter_map(figures).collect();
+    let line = format!("TRUENAS {} - {}", word(worst).to_uppercase(), about.join("; "));
+    // What is behind a bar is taken for figures, and only one line is shown.
+    format!("{} |{figures}\n", line.replace('|', "/").replace('\n', " "))
+}
+
+fn about(looked: &Looked) -> String {
+    let storeid = &looked.storeid;
+    let bad = |check: &&Check| check.grade > Grade::Unknown;
+    let said: Vec<String> = match &looked.health {
+        Err(error) => vec![error.cause.clone()],
+        Ok(health) => {
+            let bad = health.checks.iter().filter(bad);
+            bad.map(|check| format!("{}: {}", check.name, check.text))
+                .collect()
+        }
+    };
+    match said.as_slice() {
+        [] => format!("{storeid} {}", word(worst(looked))),
+        said => format!("{storeid} {}", said.join(", ")),
+    }
+}
+
+fn figures(looked: &Looked) -> Option<String> {
+    let (storeid, health) = (&looked.storeid, looked.health.as_ref().ok()?);
+    let (usage, took) = (health.usage?, health.answered_in?);
+    let (warning, critical) = (usage.total / 100 * 80, usage.total / 100 * 90);
+    Some(format!(
+        " '{storeid}_used'={}B;{warning};{critical};0;{} '{storeid}_api'={:.3}s",
+        usage.used,
+        usage.total,
+        took.as_secs_f64()
+    ))
+}
+
+fn object(looked: &Looked) -> Value {
+    let failed = |error: &Error| json!({"storage": looked.storeid, "grade": "critical", "error": error.cause, "advice": error.advice});
+    let health = match &looked.health {
+        Ok(health) => health,
+        Err(error) => return failed(error),
+    };
+    let row = |check: &Check| json!({"check": check.name, "grade": word(check.grade), "text": check.text, "advice": check.advice});
+    json!({
+        "storage": looked.storeid,
+        "grade": word(worst(looked)),
+        "checks": health.checks.iter().map(row).collect::<Vec<Value>>(),
+        "used": health.usage.map(|usage| usage.used),
+        "total": health.usage.map(|usage| usage.total),
+        "answered_in_ms": health.answered_in.and_then(|took| u64::try_from(took.as_millis()).ok()),
+    })
+}

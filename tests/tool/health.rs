@@ -1,0 +1,200 @@
+//! How a storage is, as it is told.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::world::{By, World};
+
+/// A world whose data portals take connections, as long as the listener lives.
+fn world() -> (World, TcpListener) {
+    let portal = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut world = World::new(By::Iscsi, By::Nvme);
+    let address = portal.local_addr().unwrap().to_string();
+    for storage in ["from", "to"] {
+        world.set(storage, "discovery_portal", &address);
+    }
+    world.guest("pve1/qemu-server/900.conf", "");
+    (world, portal)
+}
+
+fn checks(world: &World, storage: &str) -> (i32, Vec<Value>) {
+    let ran = world.run(&["health", storage, "--json"]);
+    let told = ran.json();
+    let checks = told["storages"][0]["checks"].as_array().cloned();
+    (ran.code, checks.unwrap_or_default())
+}
+
+fn of<'a>(checks: &'a [Value], name: &str) -> Vec<&'a Value> {
+    checks.iter().filter(|check| check["check"] == name).collect()
+}
+
+#[test]
+fn a_healthy_storage_is_ok_in_every_point() {
+    let (world, portal) = world();
+    let ran = world.run(&["health", "to"]);
+    ran.must_be_done();
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines[0], "to: ok");
+    assert!(
+        lines[1].starts_with("  ok        api        answered in "),
+        "{lines:#?}"
+    );
+    assert_eq!(lines[2], "  ok        dataset    tank/other is 0 % full");
+    assert_eq!(
+        lines[3],
+        "  ok        export     nodes can reach what is exported"
+    );
+    assert_eq!(lines[4], "  ok        left over  nothing");
+    let address = portal.local_addr().unwrap();
+    assert_eq!(
+        lines[5],
+        format!("  ok        portal     {address} takes connections")
+    );
+    assert_eq!(lines.len(), 6, "{lines:#?}");
+}
+
+#[test]
+fn the_doubt_about_a_portal_that_the_target_does_not_have_is_a_warning() {
+    let (world, _portal) = world();
+    let (code, checks) = checks(&world, "from");
+    assert_eq!(code, 1, "{checks:#?}");
+    let export = of(&checks, "export");
+    assert!(
+        export[0]["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("no portal of iSCSI target"),
+        "{export:?}"
+    );
+}
+
+#[test]
+fn a_truenas_that_is_away_is_critical_and_the_portals_are_asked_all_the_same() {
+    let (mut world, _portal) = world();
+    world.set("to", "api_port", "1");
+    let (code, checks) = checks(&world, "to");
+    assert_eq!(code, 2);
+    assert_eq!(of(&checks, "api")[0]["grade"], "critical");
+    assert_eq!(of(&checks, "dataset")[0]["grade"], "unknown");
+    assert_eq!(of(&checks, "portal")[0]["grade"], "ok");
+}
+
+#[test]
+fn portals_that_are_silent_are_named() {
+    let (mut world, portal) = world();
+    world.set("to", "portals", "127.0.0.1:1");
+    let (code, one_dead) = checks(&world, "to");
+    assert_eq!(code, 1);
+    assert_eq!(of(&one_dead, "portal")[1]["grade"], "warning");
+    assert!(
+        of(&one_dead, "portal")[1]["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("127.0.0.1:1: ")
+    );
+    drop(portal);
+    let (code, all_dead) = checks(&world, "to");
+    assert_eq!(code, 2);
+    assert!(
+        of(&all_dead, "portal")
+            .iter()
+            .all(|check| check["grade"] == "critical")
+    );
+}
+
+#[test]
+fn a_service_that_does_not_run_is_critical_and_comes_with_what_to_do() {
+    let (world, _portal) = world();
+    world.nas.by_hand("service.control", json!(["STOP", "nvmet", {}]));
+    // It is a job.
+    let state = || {
+        world
+            .nas
+            .by_hand("service.query", json!([[["service", "=", "nvmet"]], {}]))
+    };
+    let patience = Instant::now() + Duration::from_secs(20);
+    while state()[0]["state"] != "STOPPED" && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ran = world.run(&["health", "to"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stdout
+            .contains("  critical  export     the NVMe-oF service of TrueNAS is STOPPED\n      -> start it"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn what_is_left_over_is_counted_and_the_verb_that_shows_it_named() {
+    let (world, _portal) = world();
+    world.alloc("to", "200");
+    let (code, checks) = checks(&world, "to");
+    assert_eq!(code, 1);
+    let expected = json!({"check": "left over", "grade": "warning", "text": "1 on the TrueNAS",
+        "advice": "see: pvetruenas orphans to"});
+    assert_eq!(of(&checks, "left over"), [&expected]);
+}
+
+#[test]
+fn a_dataset_that_is_nearly_full_is_told_before_it_is_too_late() {
+    let (world, _portal) = world();
+    for (share, grade, code) in [(85, "warning", 1), (95, "critical", 2)] {
+        world.nas.server.nas(|tables| {
+            let dataset = tables.zfs.datasets.get_mut("tank/other").unwrap();
+            dataset.quota = 1 << 30;
+            dataset.referenced = (1 << 30) * share / 100;
+        });
+        let (told, checks) = checks(&world, "to");
+        assert_eq!(
+            (told, &of(&checks, "dataset")[0]["grade"]),
+            (code, &json!(grade)),
+            "{checks:#?}"
+        );
+    }
+}
+
+#[test]
+fn monitoring_systems_get_one_line_with_figures() {
+    let (mut world, _portal) = world();
+    let ran = world.run(&["health", "to", "--nagios"]);
+    ran.must_be_done();
+    assert!(
+        ran.stdout.starts_with("TRUENAS OK - to ok | 'to_used'="),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(ran.stdout.lines().count(), 1);
+    world.set("to", "api_port", "1");
+    let ran = world.run(&["health", "to", "--nagios"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stdout.starts_with("TRUENAS CRITICAL - to api: TrueNAS '"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(ran.stdout.lines().count(), 1);
+}
+
+/// The bound is far larger than what is promised: it only tells from waiting for ever.
+#[test]
+fn a_truenas_that_takes_connections_and_is_mute_is_told_of_in_time() {
+    let (mut world, portal) = world();
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    world.set("to", "api_port", &mute.local_addr().unwrap().port().to_string());
+    let started = Instant::now();
+    let ran = world.run(&["health"]);
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stdout
+            .contains("to: critical\n  critical  api        TrueNAS '127."),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.starts_with("from: warning\n"), "{}", ran.stdout);
+    drop(portal);
+}
