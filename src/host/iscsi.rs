@@ -48,6 +48,12 @@ pub fn sessions(iqn: &str) -> Vec<Session> {
         .collect()
 }
 
+/// Where sessions of this IQN are logged in.
+pub fn live_portals(iqn: &str) -> Vec<SocketAddr> {
+    let live = sessions(iqn).into_iter().filter(|session| session.logged_in);
+    live.filter_map(|session| session.portal).collect()
+}
+
 fn session(folder: &std::path::Path, name: &str) -> Option<Session> {
     let number = name.strip_prefix("session")?;
     let device = fs::read_link(folder).ok()?;

@@ -40,12 +40,33 @@ pub fn any_portal_answers(portals: &[Address], prefer_ipv4: bool, deadline: Dead
     probe().any_connects(&addresses, deadline)
 }
 
-/// Each of them, whatever was remembered: for who wants to know now.
-pub fn ask_portals(portals: &[Address], prefer_ipv4: bool, deadline: Deadline) -> Vec<(Address, Result<()>)> {
-    portals
-        .iter()
-        .map(|portal| (portal.clone(), portal_answers(portal, prefer_ipv4, deadline)))
-        .collect()
+/// A data portal, as this node has it.
+pub struct Portal {
+    pub address: Address,
+    pub answer: Result<()>,
+    /// A session or controller of this node goes there.
+    pub connected: bool,
+}
+
+/// Each of them, whatever was remembered: for who wants to know now. `live` is where connections stand.
+pub fn ask_portals(
+    portals: &[Address],
+    prefer_ipv4: bool,
+    live: &[SocketAddr],
+    deadline: Deadline,
+) -> Vec<Portal> {
+    let ask = |portal: &Address| {
+        let found = resolve(&portal.host, portal.port, prefer_ipv4, deadline);
+        let connected = found
+            .as_ref()
+            .is_ok_and(|found| found.iter().any(|address| live.contains(address)));
+        Portal {
+            address: portal.clone(),
+            answer: found.and_then(|found| first_that_answers(&found, deadline).map(drop)),
+            connected,
+        }
+    };
+    portals.iter().map(ask).collect()
 }
 
 pub fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Result<()> {

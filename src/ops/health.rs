@@ -8,11 +8,11 @@ use super::look::Look;
 use super::others::Otherwise;
 use super::{HEALTH, on, storage};
 use crate::api::{Api, Lane};
+use crate::config::Config;
 use crate::config::guest::{Guest, Guests};
-use crate::config::{Address, Config};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::transport::{self, Transport};
+use crate::transport::{self, Portal, Transport};
 
 /// ZFS slows down when less is free than a fifth, and stops guests on thin volumes when nothing is.
 const NEARLY_FULL: u64 = 80;
@@ -181,15 +181,30 @@ fn left_over(config: &Config, guests: Option<&Guests>, look: &Look, otherwise: &
     })
 }
 
-/// A guest runs on one path, until that breaks.
+/// A guest runs on one path, until that breaks. Without any connection no guest of this storage runs here.
 fn portals(transport: &dyn Transport, deadline: Deadline) -> Vec<Check> {
-    let asked = transport.portals(deadline);
-    let none = asked.iter().all(|(_, answer)| answer.is_err());
-    let grade = if none { Grade::Critical } else { Grade::Warning };
-    let check = |(portal, answer): (Address, Result<()>)| match answer {
-        Ok(()) => Check::ok("portal", format!("{portal} takes connections")),
-        Err(error) => Check::graded("portal", grade, format!("{portal}: {}", error.cause))
-            .advice("check that the service of the TrueNAS runs, and that no firewall is in between"),
+    let portals = transport.portals(deadline);
+    let none_answers = portals.iter().all(|portal| portal.answer.is_err());
+    let dead = if none_answers {
+        Grade::Critical
+    } else {
+        Grade::Warning
     };
-    asked.into_iter().map(check).collect()
+    let in_use = portals.iter().any(|portal| portal.connected);
+    let check = |portal: Portal| match (portal.answer, portal.connected) {
+        (Err(error), _) => Check::graded("portal", dead, format!("{}: {}", portal.address, error.cause))
+            .advice("check that the service of the TrueNAS runs, and that no firewall is in between"),
+        (Ok(()), false) if in_use => Check::graded(
+            "portal",
+            Grade::Warning,
+            format!(
+                "{} takes connections, but this node has none with it, and has one with another portal",
+                portal.address
+            ),
+        )
+        .advice("it is made when the next volume is activated; see: iscsiadm -m session; nvme list-subsys"),
+        (Ok(()), false) => Check::ok("portal", format!("{} takes connections", portal.address)),
+        (Ok(()), true) => Check::ok("portal", format!("{} is connected", portal.address)),
+    };
+    portals.into_iter().map(check).collect()
 }

@@ -60,7 +60,7 @@ pub enum Verb {
 }
 
 const HEALTH_JSON: &str = "\
-Grades: ok, warning (the dataset is 80 % full, a portal is silent, something is left over or looks wrong), critical (the \
+Grades: ok, warning (the dataset is 80 % full, a portal is silent or has lost its session, something is left over or looks wrong), critical (the \
 TrueNAS does not answer, the dataset is 90 % full, no guest could use a volume, no portal answers), unknown (nobody could look).
 
 Exit status: 0 ok, 1 warning, 2 critical, 3 unknown.

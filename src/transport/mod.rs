@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::api::iscsi::Sectors;
 use crate::api::{Answers, Api, Flight, Request, iscsi as api_iscsi, nvmet};
-use crate::config::{self, Address, Config};
+use crate::config::{self, Config};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+pub use crate::host::Portal;
 use crate::undo::Undo;
 use crate::volume::ZvolName;
 
@@ -45,8 +46,8 @@ pub trait Transport {
     /// True when this node gets an answer from a data portal.
     fn any_portal_answers(&self, deadline: Deadline) -> Result<bool>;
 
-    /// Whether this node gets an answer from each data portal.
-    fn portals(&self, deadline: Deadline) -> Vec<(Address, Result<()>)>;
+    /// Whether this node gets an answer from each data portal, and has a connection with it.
+    fn portals(&self, deadline: Deadline) -> Vec<Portal>;
 
     /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;

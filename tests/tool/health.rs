@@ -1,11 +1,12 @@
 //! How a storage is, as it is told.
 
+use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::world::{By, World};
+use crate::world::{By, NQN, World};
 
 /// A world whose data portals take connections, as long as the listener lives.
 fn world() -> (World, TcpListener) {
@@ -197,4 +198,37 @@ fn a_truenas_that_takes_connections_and_is_mute_is_told_of_in_time() {
     );
     assert!(ran.stdout.starts_with("from: warning\n"), "{}", ran.stdout);
     drop(portal);
+}
+
+/// A controller of this node for the subsystem, as sysfs tells of it.
+fn connect(world: &World, name: &str, portal: &str, state: &str) {
+    let folder = world.node.join("sys/class/nvme").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    let (address, port) = portal.split_once(':').unwrap();
+    for (attribute, value) in [
+        ("subsysnqn", NQN),
+        ("transport", "tcp"),
+        ("address", &format!("traddr={address},trsvcid={port}")),
+        ("state", state),
+    ] {
+        fs::write(folder.join(attribute), value).unwrap();
+    }
+}
+
+#[test]
+fn a_portal_without_a_connection_beside_one_with_it_is_a_lost_path() {
+    let (mut world, portal) = world();
+    let second = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [&portal, &second].map(|listener| listener.local_addr().unwrap().to_string());
+    world.set("to", "portals", &addresses[1]);
+    world.run(&["health", "to"]).must_be_done();
+    connect(&world, "nvme0", &addresses[0], "live");
+    connect(&world, "nvme1", &addresses[1], "connecting");
+    let (code, told) = checks(&world, "to");
+    assert_eq!(code, 1, "{told:#?}");
+    let portals = of(&told, "portal");
+    assert_eq!(portals[0]["text"], format!("{} is connected", addresses[0]));
+    assert_eq!(portals[1]["grade"], "warning");
+    connect(&world, "nvme1", &addresses[1], "live");
+    world.run(&["health", "to"]).must_be_done();
 }

@@ -41,6 +41,12 @@ pub fn controllers(nqn: &str) -> Vec<Controller> {
         .collect()
 }
 
+/// Where connections to this subsystem live.
+pub fn live_portals(nqn: &str) -> Vec<SocketAddr> {
+    let live = controllers(nqn).into_iter().filter(|controller| controller.live);
+    live.filter_map(|controller| controller.portal).collect()
+}
+
 /// `traddr=10.0.0.1,trsvcid=4420,src_addr=…`
 pub(crate) fn portal_in(address: &str) -> Option<SocketAddr> {
     let field = |key: &str| address.split(',').find_map(|part| part.strip_prefix(key));

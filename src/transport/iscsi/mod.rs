@@ -68,8 +68,9 @@ impl Transport for Iscsi {
         host::any_portal_answers(&self.settings.portals, self.prefer_ipv4, deadline)
     }
 
-    fn portals(&self, deadline: Deadline) -> Vec<(Address, Result<()>)> {
-        host::ask_portals(&self.settings.portals, self.prefer_ipv4, deadline)
+    fn portals(&self, deadline: Deadline) -> Vec<host::Portal> {
+        let live = host::iscsi::live_portals(&self.settings.target_iqn);
+        host::ask_portals(&self.settings.portals, self.prefer_ipv4, &live, deadline)
     }
 
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {

@@ -14,7 +14,7 @@ use super::{Exports, Identity, Pending, Transport};
 use crate::api::nvmet::{self as api, Namespace, Port, PortLink, Subsystem};
 use crate::api::service::{self, Service};
 use crate::api::{Answers, Api, Flight, Request, Ticket, done_or_found};
-use crate::config::{self, Address, Config};
+use crate::config::{self, Config};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::host;
@@ -67,8 +67,9 @@ impl Transport for Nvme {
         host::any_portal_answers(&self.settings.portals, self.prefer_ipv4, deadline)
     }
 
-    fn portals(&self, deadline: Deadline) -> Vec<(Address, Result<()>)> {
-        host::ask_portals(&self.settings.portals, self.prefer_ipv4, deadline)
+    fn portals(&self, deadline: Deadline) -> Vec<host::Portal> {
+        let live = host::nvme::live_portals(&self.settings.subsystem_nqn);
+        host::ask_portals(&self.settings.portals, self.prefer_ipv4, &live, deadline)
     }
 
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {
