@@ -1,6 +1,7 @@
 //! `nvmet.*`: subsystems, their namespaces, ports and hosts. From 25.10 on.
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::Request;
@@ -28,6 +29,7 @@ pub struct Namespace {
     pub nsid: u32,
     /// `zvol/tank/proxmox/vm-100-disk-0`
     pub device_path: String,
+    #[serde(deserialize_with = "uuid")]
     pub device_uuid: String,
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -38,6 +40,19 @@ impl Namespace {
     /// `namespace 7 (NSID 3)`
     pub fn label(&self) -> String {
         format!("namespace {} (NSID {})", self.id, self.nsid)
+    }
+}
+
+/// It becomes a part of volume ids and of paths.
+fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let fits = |(at, c): (usize, char)| match at {
+        8 | 13 | 18 | 23 => c == '-',
+        _ => c.is_ascii_hexdigit(),
+    };
+    match text.len() == 36 && text.chars().enumerate().all(fits) {
+        true => Ok(text),
+        false => Err(D::Error::custom(format!("device_uuid '{text:.50}' is no UUID"))),
     }
 }
 
@@ -243,4 +258,30 @@ pub fn repoint_namespace(id: u64, device_path: &str) -> Request<Namespace> {
 
 pub fn delete_namespace(id: u64) -> Request<Value> {
     Request::of(Call::mutation("nvmet.namespace.delete", json!([id])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_uuid_names_no_namespace() {
+        let read = |uuid: &str| {
+            let row = json!({"id": 1, "nsid": 1, "device_path": "zvol/a/b", "device_uuid": uuid, "subsys": {"id": 1}});
+            serde_json::from_value::<Namespace>(row)
+        };
+        assert!(read("e8e6022a-79eb-417b-a2db-179ca8487c5a").is_ok());
+        assert!(read("E8E6022A-79EB-417B-A2DB-179CA8487C5A").is_ok());
+        for wrong in [
+            "",
+            "../../etc",
+            "e8e6022a79eb417ba2db179ca8487c5a",
+            "é8e6022a-79eb-417b-a2db-179ca8487c5",
+        ] {
+            assert!(
+                read(wrong).unwrap_err().to_string().contains("is no UUID"),
+                "{wrong}"
+            );
+        }
+    }
 }
