@@ -14,7 +14,7 @@ use crate::api::{Api, Coming, Lane};
 use crate::config::{Config, VolumeNames};
 use crate::error::{Error, Kind, Result};
 use crate::sys::random;
-use crate::transport::{self, Exports};
+use crate::transport::{self, Exports, Transport};
 use crate::undo::Undo;
 use crate::volume::{DeviceName, Mark, SnapName, Volname, ZvolName, mark};
 
@@ -37,6 +37,7 @@ fn convert(config: &Config, volname: &str) -> Result<String> {
         Seen::Template(volname) => return Ok(volname),
     };
     not_anothers(config, &from, row, look.exports.as_ref(), &mut api)?;
+    exports_are_told(transport.as_ref(), look.exports.as_ref(), &from, &to, &mut api)?;
     // After a call that was cut off the export may lead to either name.
     let exported = if look.exports.names(&from) { &from } else { &to };
     device::leave(
@@ -48,6 +49,29 @@ fn convert(config: &Config, volname: &str) -> Result<String> {
     let mut undo = Undo::default();
     build(config, &look, volname, &from, &to, row, &mut api, &mut undo)
         .map_err(|cause| undone(undo, &api, cause))
+}
+
+/// An export that is not seen does not follow, and leads to nothing then: what seems to have none is looked at once more.
+fn exports_are_told(
+    transport: &dyn Transport,
+    exports: &dyn Exports,
+    from: &ZvolName,
+    to: &ZvolName,
+    api: &mut Api,
+) -> Result<()> {
+    if exports.names(from) || exports.names(to) {
+        return Ok(());
+    }
+    match api.ask(transport.exports_of(from))?.as_slice() {
+        [] => Ok(()),
+        there => Err(Error::new(
+            Kind::Protocol,
+            format!(
+                "TrueNAS told first that nothing exports '{from}', and then of {}",
+                there.join(", ")
+            ),
+        )),
+    }
 }
 
 enum Seen<'a> {

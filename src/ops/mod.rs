@@ -124,6 +124,9 @@ fn advised(error: Error) -> Error {
             "this TrueNAS says what this version of the plugin does not know: report it with the output of \
              midclt call system.version (on the TrueNAS)",
         ),
+        Kind::Unreachable | Kind::LostAnswer | Kind::Timeout => error.advice(
+            "look whether the TrueNAS is up, or restarts, and whether this node reaches it; then run the command again",
+        ),
         Kind::Refused | Kind::InUse | Kind::Exists | Kind::NotFound => error.advice(
             "look at the volume in the web interface of the TrueNAS, and at its /var/log/middlewared.log",
         ),

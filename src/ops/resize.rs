@@ -100,14 +100,16 @@ fn grow(config: &Config, zvol: &ZvolName, target: u64, api: &mut Api) -> Result<
             user_properties: row.user_properties,
         }))
     })?;
-    if made.volsize < target {
-        return Err(Error::new(
+    // Another size than the one that was ordered: somebody else's resize, or no truth.
+    let volsize = match made.volsize == target {
+        true => target,
+        false => existing(config, zvol, api)?.volsize,
+    };
+    match volsize < target {
+        false => Ok(volsize),
+        true => Err(Error::new(
             Kind::Protocol,
-            format!(
-                "TrueNAS reported success, but '{full}' has {} bytes instead of {target}",
-                made.volsize
-            ),
-        ));
+            format!("TrueNAS reported success, but '{full}' has {volsize} bytes instead of {target}"),
+        )),
     }
-    Ok(made.volsize)
 }

@@ -79,6 +79,8 @@ impl Proxy {
     }
 }
 
+const LONGEST: usize = 64 << 10;
+
 fn serve(stream: TcpStream, plan: &Mutex<Plan>, upstream: &Mutex<Client>) {
     // Else each answer waits 40 ms for a confirmation (tcp(7), TCP_NODELAY).
     stream.set_nodelay(true).unwrap();
@@ -86,6 +88,10 @@ fn serve(stream: TcpStream, plan: &Mutex<Plan>, upstream: &Mutex<Client>) {
         return;
     };
     while let Ok(Message::Text(text)) = socket.read() {
+        // As the server does (truenas-api §1.5).
+        if text.len() > LONGEST {
+            return;
+        }
         let request: Value = serde_json::from_str(&text).unwrap();
         let method = request["method"].as_str().unwrap();
         let messages = match method {
