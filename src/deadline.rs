@@ -37,6 +37,12 @@ impl Deadline {
         }
     }
 
+    /// The first of so many equal parts of what is left.
+    pub fn share_of(self, parts: usize) -> Self {
+        let parts = u32::try_from(parts.max(1)).unwrap_or(u32::MAX);
+        self.remaining().map_or(self, |left| Self::within(left / parts))
+    }
+
     /// What is left; `None` without a limit.
     pub fn remaining(&self) -> Option<Duration> {
         self.end.map(|end| end.saturating_duration_since(Instant::now()))
@@ -69,5 +75,14 @@ mod tests {
     fn keeping_leaves_time_for_undo() {
         let work = Deadline::within(Duration::from_secs(45)).keeping(Duration::from_secs(10));
         assert!(work.remaining().unwrap() <= Duration::from_secs(35));
+    }
+
+    #[test]
+    fn who_uses_up_a_share_leaves_as_much_to_each_of_the_others() {
+        let whole = Deadline::within(Duration::from_secs(400));
+        let left = |deadline: Deadline| deadline.remaining().unwrap().as_secs_f64().round();
+        let shares = [4, 2, 1, 0].map(|parts| left(whole.share_of(parts)));
+        assert_eq!(shares, [100.0, 200.0, 400.0, 400.0]);
+        assert_eq!(Deadline::never().share_of(3).remaining(), None);
     }
 }

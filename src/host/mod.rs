@@ -55,7 +55,9 @@ pub fn ask_portals(
     live: &[SocketAddr],
     deadline: Deadline,
 ) -> Vec<Portal> {
-    let ask = |portal: &Address| {
+    // One that is silent takes no time from those behind it.
+    let ask = |(at, portal): (usize, &Address)| {
+        let deadline = deadline.share_of(portals.len() - at);
         let found = resolve(&portal.host, portal.port, prefer_ipv4, deadline);
         let connected = found
             .as_ref()
@@ -66,7 +68,7 @@ pub fn ask_portals(
             connected,
         }
     };
-    portals.iter().map(ask).collect()
+    portals.iter().enumerate().map(ask).collect()
 }
 
 pub fn portal_answers(portal: &Address, prefer_ipv4: bool, deadline: Deadline) -> Result<()> {

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::transport::{self, Portal, Transport};
 
 /// ZFS slows down when less is free than a fifth, and stops guests on thin volumes when nothing is.
-const NEARLY_FULL: u64 = 80;
-const FULL: u64 = 90;
+pub const NEARLY_FULL: u64 = 80;
+pub const FULL: u64 = 90;
 /// A connection within a site takes milliseconds.
 const PORTALS: Duration = Duration::from_millis(1500);
 
@@ -79,7 +79,7 @@ impl Check {
 /// In one flight to the NAS, and a connection to each data portal; within five seconds, whatever is silent.
 pub fn health(config: &Config, guests: Option<&[Guest]>) -> Result<Health> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
-    on(config, "look after", "", judge(config, guests.as_ref()))
+    on(config, "check", "", judge(config, guests.as_ref()))
 }
 
 fn judge(config: &Config, guests: Option<&Guests>) -> Result<Health> {
@@ -170,7 +170,7 @@ fn exports(look: &Look) -> Vec<Check> {
 
 fn left_over(config: &Config, guests: Option<&Guests>, look: &Look, otherwise: &Otherwise) -> Result<Check> {
     let found = leftovers::of_look(config, guests, look, otherwise)?;
-    // Somebody reads a snapshot, or is just freeing a volume.
+    // Tasks make these and take them away: one that reads a snapshot, one that frees a volume.
     let lasting = found
         .iter()
         .filter(|left| !matches!(left.what, What::Temporary | What::Doomed));

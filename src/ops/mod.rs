@@ -39,7 +39,7 @@ pub use base::create_base;
 pub use clone::clone_image;
 pub use figures::Usage;
 pub use free::{free_image, free_image_finish};
-pub use health::{Check, Grade, Health, health};
+pub use health::{Check, FULL, Grade, Health, NEARLY_FULL, health};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};
 pub use leftovers::{Leftover, What, is_rubbish, leftovers, remove_leftover};
 pub use list::{Image, SizeInfo, list_images, volume_size_info};

@@ -18,8 +18,12 @@ struct Looked {
 }
 
 pub fn run(order: &Order) -> Result<Said> {
+    let sections = match sections(&order.storages) {
+        Err(error) if order.nagios => return Ok(unknown(&error)),
+        sections => sections?,
+    };
     let (guests, warnings) = guests();
-    let looked = all_at_once(&sections(&order.storages)?, guests.as_deref());
+    let looked = all_at_once(&sections, guests.as_deref());
     Ok(Said {
         text: match order.nagios {
             true => nagios(&looked),
@@ -27,8 +31,18 @@ pub fn run(order: &Order) -> Result<Said> {
         },
         json: json!({"storages": looked.iter().map(object).collect::<Vec<Value>>()}),
         warnings,
-        exit: looked.iter().map(exit).max().unwrap_or(Exit::Done),
+        exit: exit(worst_of_all(&looked)),
     })
+}
+
+/// A monitoring system reads the line, not what goes to standard error.
+fn unknown(error: &Error) -> Said {
+    Said {
+        text: one_line("UNKNOWN", &error.cause, ""),
+        json: Value::Null,
+        warnings: Vec::new(),
+        exit: exit(Grade::Unknown),
+    }
 }
 
 /// One that is away keeps none of the others waiting.
@@ -59,8 +73,12 @@ fn worst(looked: &Looked) -> Grade {
     .unwrap_or(Grade::Unknown)
 }
 
-fn exit(looked: &Looked) -> Exit {
-    match worst(looked) {
+fn worst_of_all(looked: &[Looked]) -> Grade {
+    looked.iter().map(worst).max().unwrap_or(Grade::Unknown)
+}
+
+fn exit(grade: Grade) -> Exit {
+    match grade {
         Grade::Ok => Exit::Done,
         Grade::Warning => Exit::Warning,
         Grade::Critical => Exit::Failed,
@@ -96,14 +114,18 @@ fn text(looked: &Looked) -> String {
     text
 }
 
-/// The one line of a plugin, with figures behind it (Monitoring Plugins Development Guidelines, 2.1 and 2.6).
 fn nagios(looked: &[Looked]) -> String {
-    let worst = looked.iter().map(worst).max().unwrap_or(Grade::Unknown);
     let about: Vec<String> = looked.iter().map(about).collect();
     let figures: String = looked.iter().filter_map(figures).collect();
-    let line = format!("TRUENAS {} - {}", word(worst).to_uppercase(), about.join("; "));
-    // What is behind a bar is taken for figures, and only one line is shown.
-    format!("{} |{figures}\n", line.replace('|', "/").replace('\n', " "))
+    let grade = word(worst_of_all(looked)).to_uppercase();
+    one_line(&grade, &about.join("; "), &figures)
+}
+
+/// As plugins print it (Monitoring Plugins Development Guidelines, 2.1 and 2.6): only one line is shown, and what is behind a
+/// bar is taken for figures.
+fn one_line(grade: &str, about: &str, figures: &str) -> String {
+    let about = about.replace('|', "/").replace('\n', " ");
+    format!("TRUENAS {grade} - {about} |{figures}\n")
 }
 
 fn about(looked: &Looked) -> String {
@@ -126,7 +148,7 @@ fn about(looked: &Looked) -> String {
 fn figures(looked: &Looked) -> Option<String> {
     let (storeid, health) = (&looked.storeid, looked.health.as_ref().ok()?);
     let (usage, took) = (health.usage?, health.answered_in?);
-    let (warning, critical) = (usage.total / 100 * 80, usage.total / 100 * 90);
+    let [warning, critical] = [ops::NEARLY_FULL, ops::FULL].map(|percent| usage.total / 100 * percent);
     Some(format!(
         " '{storeid}_used'={}B;{warning};{critical};0;{} '{storeid}_api'={:.3}s",
         usage.used,

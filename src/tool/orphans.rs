@@ -65,15 +65,24 @@ fn look(config: &Config, guests: Option<&[Guest]>, order: &Orphans) -> Result<Ve
         })
         .collect();
     if rows.iter().any(|row| matches!(row.state, State::Removed)) {
-        let still = ops::leftovers(config, guests)?;
-        let there = |left: &Leftover| still.iter().any(|other| other.object == left.object);
-        for row in rows.iter_mut().filter(|row| there(&row.left)) {
-            if matches!(row.state, State::Removed) {
-                row.state = State::Failed(Error::new(Kind::InUse, "it is still there"));
+        read_back(&mut rows, ops::leftovers(config, guests));
+    }
+    Ok(rows)
+}
+
+fn read_back(rows: &mut [Row], still: Result<Vec<Leftover>>) {
+    let removed = rows.iter_mut().filter(|row| matches!(row.state, State::Removed));
+    for row in removed {
+        let there = |still: &Vec<Leftover>| still.iter().any(|other| other.object == row.left.object);
+        match &still {
+            Ok(still) if !there(still) => {}
+            Ok(_) => row.state = State::Failed(Error::new(Kind::InUse, "it is still there")),
+            Err(error) => {
+                let cause = format!("it was, but whether it is gone is not known: {}", error.cause);
+                row.state = State::Failed(Error::new(error.kind, cause));
             }
         }
     }
-    Ok(rows)
 }
 
 fn removed(config: &Config, left: &Leftover) -> State {
@@ -169,8 +178,9 @@ fn remedy(storeid: &str, left: &Leftover) -> String {
     let freed = name.as_deref().map(|name| format!("pvesm free {storeid}:{name}"));
     match (left.what, freed) {
         _ if matches!(left.owner, Owner::Cluster(_)) => "look at it from a node of that cluster".into(),
-        (What::ExportWithoutZvol, Some(free)) => free,
-        (What::ExportWithoutZvol, None) => "remove it on the TrueNAS: TrueNAS > Shares".into(),
+        (What::ExportWithoutZvol, Some(free)) if left.zvol.as_ref().is_some_and(|zvol| zvol.owner().is_some()) => free,
+        (What::ExportWithoutZvol, _) if ops::is_rubbish(left) => format!("pvetruenas orphans {storeid} --apply"),
+        (What::ExportWithoutZvol, _) => "remove it on the TrueNAS: TrueNAS > Shares".into(),
         (What::HalfAnExport, _) => {
             "start its guest; if that is refused, remove the export in TrueNAS > Shares: the volume then gets a new one".into()
         }

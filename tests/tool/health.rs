@@ -1,7 +1,7 @@
 //! How a storage is, as it is told.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -231,4 +231,45 @@ fn a_portal_without_a_connection_beside_one_with_it_is_a_lost_path() {
     assert_eq!(portals[1]["grade"], "warning");
     connect(&world, "nvme1", &addresses[1], "live");
     world.run(&["health", "to"]).must_be_done();
+}
+
+/// Takes no more connections, and refuses none: its queue is full.
+fn silent() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        queue.push(stream);
+        assert!(queue.len() < 10_000);
+    }
+    (listener, queue)
+}
+
+#[test]
+fn a_silent_portal_is_a_warning_while_another_one_answers() {
+    let (mut world, portal) = world();
+    let (silent, _queue) = silent();
+    world.set(
+        "to",
+        "discovery_portal",
+        &silent.local_addr().unwrap().to_string(),
+    );
+    world.set("to", "portals", &portal.local_addr().unwrap().to_string());
+    let (code, told) = checks(&world, "to");
+    let grades: Vec<&Value> = of(&told, "portal").iter().map(|check| &check["grade"]).collect();
+    assert_eq!(
+        (code, grades),
+        (1, vec![&json!("warning"), &json!("ok")]),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn monitoring_systems_get_their_line_where_nothing_can_be_asked_too() {
+    let (world, _portal) = world();
+    let ran = world.run(&["health", "gone", "--nagios"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (3, "TRUENAS UNKNOWN - storage.cfg has no storage 'gone' |\n")
+    );
 }

@@ -303,3 +303,29 @@ fn of_another_cluster_nothing_is_removed() {
             .nas(|tables| tables.zfs.datasets.contains_key(&full))
     );
 }
+
+#[test]
+fn the_export_of_a_clone_that_is_gone_is_no_volume_of_pve_s() {
+    let world = world();
+    let config = world.config("from");
+    ops::volume_snapshot(&config, "vm-100-disk-0", "one").unwrap();
+    let _no_device_here = ops::activate_volume(&config, "vm-100-disk-0", Some("one"));
+    let clone = world.nas.server.nas(|tables| {
+        let clone = tables
+            .zfs
+            .datasets
+            .keys()
+            .find(|name| name.contains("/tmp-"))
+            .cloned()
+            .unwrap();
+        tables.zfs.datasets.remove(&clone);
+        clone
+    });
+    let ran = world.run(&["orphans", "from"]);
+    assert!(
+        ran.stdout.contains("      -> pvetruenas orphans from --apply\n"),
+        "{clone}: {}",
+        ran.stdout
+    );
+    world.run(&["orphans", "from", "--apply"]).must_be_done();
+}

@@ -70,8 +70,7 @@ fn freed(plan: &Plan, spot: &Spot) -> Result<(), String> {
 
 fn survives_each_step(name: &str, over: Transport) {
     let plan = Plan::of(name, over);
-    let mut steps: Vec<&Spot> = plan.calls.iter().collect();
-    steps.retain(|spot| spot.changes_something());
+    let steps = plan.changes();
     let mut failed = Vec::new();
     for spot in &steps {
         for (then, result) in [("repeated", repeated(&plan, spot)), ("freed", freed(&plan, spot))] {

@@ -123,6 +123,11 @@ impl Plan {
         plan
     }
 
+    pub fn changes(&self) -> Vec<&Spot> {
+        let calls = self.calls.iter();
+        calls.filter(|spot| spot.changes_something()).collect()
+    }
+
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         for spot in &self.calls {

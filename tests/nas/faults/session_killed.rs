@@ -50,11 +50,7 @@ fn check(plan: &Plan, spot: &Spot) -> Result<(), String> {
 
 fn survives(name: &str, over: Transport) {
     let plan = Plan::of(name, over);
-    let steps: Vec<&Spot> = plan
-        .calls
-        .iter()
-        .filter(|spot| spot.changes_something())
-        .collect();
+    let steps = plan.changes();
     let mut failed = Vec::new();
     for spot in &steps {
         let result = check(&plan, spot);
