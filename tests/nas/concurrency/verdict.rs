@@ -35,8 +35,10 @@ fn is_honest(manner: Manner, call: &Call, kind: &str, text: &str) -> bool {
         (Deed::Alloc { .. } | Deed::Clone { .. } | Deed::Snapshot { .. }, "Exists") => true,
         // The server's check and its insertion are apart: others were there every time.
         (Deed::Alloc { .. } | Deed::Clone { .. }, "InUse") => text.contains("other calls took every"),
-        // Deleted, and when the plugin looked why, made again.
-        (Deed::Clone { .. }, "Refused") => text.contains("dataset does not exist"),
+        // Deleted, and when the plugin looked why, made again; the first words are those of 25.10, the others those of 26.
+        (Deed::Clone { .. }, "Refused") => {
+            text.contains("dataset does not exist") || text.contains("not found")
+        }
         // Freed meanwhile.
         (
             Deed::Resize { .. } | Deed::Snapshot { .. } | Deed::Clone { .. } | Deed::Free { .. },
