@@ -18,7 +18,7 @@ pub enum GuestKind {
 }
 
 impl GuestKind {
-    const ALL: [Self; 2] = [Self::Vm, Self::Container];
+    pub const ALL: [Self; 2] = [Self::Vm, Self::Container];
 
     /// As the folders of the configurations are called.
     fn folder(self) -> &'static str {
@@ -88,6 +88,17 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// `nas1:vol-vm-100-disk-0-lun3`
+    pub fn named(volid: &str) -> Result<Self> {
+        let (storeid, volname) = volid
+            .split_once(':')
+            .ok_or_else(|| Error::invalid(format!("'{volid}' is no volume id")))?;
+        Ok(Self {
+            storeid: storeid.to_owned(),
+            zvol: Volname::parse(volname)?.zvol,
+        })
+    }
+
     /// Whether the text, like `nas1:vol-vm-100-disk-0-lun3`, names it.
     fn is_named_by(&self, text: &str) -> bool {
         text.split_once(':').is_some_and(|(storeid, volname)| {
@@ -134,6 +145,10 @@ impl Guests {
             numbers,
             used: used.collect(),
         }
+    }
+
+    pub fn names(&self, zvol: &ZvolName) -> bool {
+        self.used.contains(zvol)
     }
 
     /// Its guest is on no node, and nobody else has it.

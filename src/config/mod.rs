@@ -4,6 +4,7 @@ mod address;
 pub mod cluster;
 mod fields;
 pub mod guest;
+pub mod members;
 pub mod secrets;
 pub mod section;
 mod tls;

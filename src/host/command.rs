@@ -20,6 +20,7 @@ pub enum Program {
     Multipathd,
     Modprobe,
     Pvesh,
+    Ssh,
 }
 
 impl Program {
@@ -30,12 +31,13 @@ impl Program {
             Self::Multipathd => "multipathd",
             Self::Modprobe => "modprobe",
             Self::Pvesh => "pvesh",
+            Self::Ssh => "ssh",
         }
     }
 
     fn path(self) -> PathBuf {
         match self {
-            Self::Pvesh => paths::user_program(self.name()),
+            Self::Pvesh | Self::Ssh => paths::user_program(self.name()),
             _ => paths::program(self.name()),
         }
     }
@@ -46,6 +48,7 @@ impl Program {
             Self::Multipath | Self::Multipathd => "multipath-tools",
             Self::Modprobe => "kmod",
             Self::Pvesh => "pve-manager",
+            Self::Ssh => "openssh-client",
         }
     }
 
@@ -56,6 +59,7 @@ impl Program {
             Self::Multipath | Self::Multipathd => "systemctl status multipathd",
             Self::Modprobe => "dmesg",
             Self::Pvesh => "systemctl status pvedaemon pve-cluster",
+            Self::Ssh => "ssh -v to that node",
         }
     }
 }

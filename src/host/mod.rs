@@ -6,11 +6,13 @@ mod command;
 mod fake;
 pub mod iscsi;
 pub mod multipath;
+pub mod nodes;
 pub mod nvme;
 mod portals;
 mod probe;
 pub mod pve;
 pub mod scsi;
+pub mod storage_lock;
 mod sysfs;
 pub mod usage;
 

@@ -1,6 +1,7 @@
 //! The verbs of PVE: each public function is one plugin method.
 
 mod activate;
+mod adopt;
 mod again;
 mod alloc;
 mod anchor;
@@ -29,10 +30,12 @@ mod space;
 mod storage;
 mod transfer;
 mod transport_move;
+mod users;
 
 use std::time::Duration;
 
 pub use activate::{activate_volume, deactivate_volume};
+pub use adopt::{Adoptable, adopt, adoptable};
 pub use alloc::alloc_image;
 pub use attribute::{get_volume_attribute, update_volume_attribute};
 pub use base::create_base;
@@ -41,7 +44,9 @@ pub use figures::Usage;
 pub use free::{free_image, free_image_finish};
 pub use health::{Check, FULL, Grade, Health, NEARLY_FULL, health};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};
-pub use leftovers::{Leftover, What, is_rubbish, leftovers, remove_leftover};
+pub use leftovers::{
+    Leftover, What, free_abandoned, is_rubbish, leftovers, may_be_freed, remove_leftover, rename_back,
+};
 pub use list::{Image, SizeInfo, list_images, volume_size_info};
 pub use look::Owner;
 pub use name::{ParsedVolname, VolumePath, parse_volname, path, volume_has_feature};
@@ -57,6 +62,7 @@ pub use transfer::{
     volume_import_size,
 };
 pub use transport_move::{Change, Ends, Report, State, transport_move};
+pub use users::users;
 
 use crate::api::{Api, Lane};
 use crate::config::Config;

@@ -241,7 +241,7 @@ pub fn mark_back(
     });
 }
 
-fn rename_exactly(api: &mut Api, old: &str, new: &str, guid: u64) -> Result<()> {
+pub fn rename_exactly(api: &mut Api, old: &str, new: &str, guid: u64) -> Result<()> {
     let there = |api: &mut Api| {
         let row = row_of(api, new)?.filter(|row| row.guid == guid);
         Ok(row.map(|_| serde_json::Value::Null))

@@ -51,6 +51,11 @@ pub fn lock_alone(path: &Path) -> io::Result<Option<File>> {
     Ok(flock(&file, libc::LOCK_EX).then_some(file))
 }
 
+/// Whether somebody holds the lock of a file, which is not made for that.
+pub fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| !flock(&file, libc::LOCK_SH))
+}
+
 fn open_to_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)

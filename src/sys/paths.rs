@@ -27,6 +27,21 @@ pub fn cluster_nodes() -> PathBuf {
     etc_pve().join("nodes")
 }
 
+/// The nodes, and which of them are there.
+pub fn cluster_members() -> PathBuf {
+    etc_pve().join(".members")
+}
+
+/// A folder for each lock that a node has.
+pub fn cluster_locks() -> PathBuf {
+    etc_pve().join("priv/lock")
+}
+
+/// PVE's locks of its own node.
+pub fn guest_locks() -> PathBuf {
+    node_root().join("run/lock")
+}
+
 /// Leads to this node's folder among them.
 pub fn cluster_local() -> PathBuf {
     etc_pve().join("local")

@@ -33,14 +33,26 @@ pub enum Verb {
     /// seconds at the most. Nothing is changed.
     #[command(after_long_help = HEALTH_JSON)]
     Health(Health),
+    /// Take over volumes that another cluster has marked as its own
+    ///
+    /// For a cluster that was made anew on the disks of an old one, or that was given them. Until then they are listed, and may be
+    /// used, but nothing changes or frees them. Only the mark of each zvol is written; its content, its export and the spelling of
+    /// its volume id stay.
+    ///
+    /// A cluster that still runs would write to the same disks: with --apply it asks, and a program that cannot be asked says --yes.
+    #[command(after_long_help = ADOPT_JSON)]
+    Adopt(Adopt),
     /// Show what is left over on the TrueNAS: of calls that were cut off, or of what was done by hand
     ///
     /// Exports whose zvol is gone, halves of exports, volumes that nothing exports, zvols whose renaming was cut off, freed
     /// ones that wait for their destruction, temporary clones, disks on their way to another storage, and volumes whose guest is
     /// on no node of the cluster; each with what to do about it. One query for each storage.
     ///
-    /// With --apply exports whose zvol is gone and zvols that were freed are removed; then it looks again. All else may hold data,
-    /// or be in use, and is only shown.
+    /// With --apply exports whose zvol is gone and zvols that were freed are removed, and a zvol that was renamed gets back the name
+    /// that its guest knows it by; then it looks again. All else may hold data, or be in use, and is only shown.
+    ///
+    /// With --free a volume is freed whose guest is on no node, each only by its name. It is refused while this node has no quorum
+    /// or another one is away, when the volume is younger than 24 hours, and when any node has it open.
     ///
     /// A storage that cannot be asked does not keep the others from being told.
     #[command(after_long_help = ORPHANS_JSON)]
@@ -57,6 +69,12 @@ pub enum Verb {
     /// What fails is taken back. After a crash the same command finishes the move.
     #[command(after_long_help = TRANSPORT_MOVE_JSON)]
     TransportMove(TransportMove),
+    /// Say who uses a volume on this node
+    ///
+    /// Programs that have its device open, mounts, maps and volume groups above it, readers of its snapshots, and a task that has
+    /// the lock of its guest.
+    #[command(after_long_help = USERS_JSON)]
+    Users(Users),
 }
 
 const HEALTH_JSON: &str = "\
@@ -82,8 +100,8 @@ const ORPHANS_JSON: &str = "\
 Exit status: 0 nothing is left over, 1 something is, 2 a storage cannot be asked.
 
 With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\" and \"left_over\", or with \
-\"error\" and \"advice\"). Each that is or was left over: \"state\" (found, removed or failed, with \"error\"), \"what\" (export-without-zvol, half-an-export, without-export, \
-half-renamed, doomed, temporary, moving or without-guest), \"object\", \"zvol\", \"owner\" (\"kind\": this, unmarked, storage or cluster; \
+\"error\" and \"advice\"). Each that is or was left over: \"state\" (found, freeable, removed, repaired or failed, with \"error\"), \"what\" (export-without-zvol, half-an-export, without-export, \
+half-renamed, renamed-away, doomed, temporary, moving or without-guest), \"object\", \"zvol\", \"former\" (the name of its mark, where that is another), \"owner\" (\"kind\": this, unmarked, storage or cluster; \
 \"name\"), \"used\" (bytes), \"creation\" (seconds since 1970), \"why\", \"advice\".";
 
 #[derive(Debug, Args)]
@@ -94,9 +112,49 @@ pub struct Orphans {
     /// Show those of other clusters too
     #[arg(long)]
     pub foreign: bool,
-    /// Remove what nobody can miss
+    /// Free this volume, whose guest is on no node; may be given more than once
+    #[arg(long, value_name = "VOLID", value_parser = volid)]
+    pub free: Vec<String>,
+    /// Remove what nobody can miss, rename back what was renamed, and free what --free names
     #[arg(long)]
     pub apply: bool,
+}
+
+const ADOPT_JSON: &str = "\
+Exit status: 0 done, or there is none; 1 there are some, 2 refused or failed.
+
+With --json: \"verb\", \"warnings\" (a list), \"storage\", \"volumes\" (a list, each with \"state\": found, adopted or failed; \
+\"zvol\", \"used\" in bytes, \"cluster\", \"of_storage\", \"volume\"), \"error\" and \"advice\".";
+
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// The storage that they are to belong to
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storage: String,
+    /// Only those of this cluster, by its id
+    #[arg(long, value_name = "ID")]
+    pub from: Option<String>,
+    /// Only this zvol; may be given more than once
+    #[arg(long, value_name = "ZVOL")]
+    pub zvol: Vec<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Do it
+    #[arg(long)]
+    pub apply: bool,
+}
+
+const USERS_JSON: &str = "\
+Exit status: 0 nobody uses it, 1 somebody does, 2 it cannot be found out.
+
+With --json: \"verb\", \"warnings\" (a list), \"volume\", \"users\" (a list of texts).";
+
+#[derive(Debug, Args)]
+pub struct Users {
+    /// The volume, as PVE calls it; `STOREID:ZVOL` does too
+    #[arg(value_name = "VOLID", value_parser = volid)]
+    pub volid: String,
 }
 
 const TRANSPORT_MOVE_JSON: &str = "\
@@ -121,15 +179,18 @@ pub struct TransportMove {
 impl Verb {
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Adopt(_) => "adopt",
             Self::Health(_) => "health",
             Self::Orphans(_) => "orphans",
             Self::TransportMove(_) => "transport-move",
+            Self::Users(_) => "users",
         }
     }
 
     pub fn applies(&self) -> bool {
         match self {
-            Self::Health(_) => false,
+            Self::Health(_) | Self::Users(_) => false,
+            Self::Adopt(order) => order.apply,
             Self::Orphans(order) => order.apply,
             Self::TransportMove(order) => order.apply,
         }

@@ -1,9 +1,11 @@
 //! `pvetruenas`, the tool for administrators: one table of verbs, from which the manual and the completion are made too.
 
+mod adopt;
 mod arguments;
 mod health;
 mod orphans;
 mod transport_move;
+mod users;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -64,9 +66,11 @@ fn run(verb: &Verb) -> Result<Said> {
         return Err(Error::new(Kind::Invalid, "--apply needs root").advice("run it as root"));
     }
     match verb {
+        Verb::Adopt(order) => adopt::run(order),
         Verb::Health(order) => health::run(order),
         Verb::Orphans(order) => orphans::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
+        Verb::Users(order) => users::run(order),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::arguments::Orphans;
 use super::{Exit, Said, guests, sections};
 use crate::config::Config;
-use crate::config::guest::Guest;
+use crate::config::guest::{Disk, Guest};
 use crate::error::{Error, Kind, Result};
 use crate::ops::{self, Leftover, Owner, What};
 use crate::volume::size;
@@ -26,12 +26,20 @@ struct Row {
 
 enum State {
     Found,
+    /// It was named to be freed, and nothing speaks against that.
+    Freeable,
     Removed,
+    Repaired,
     Failed(Error),
 }
 
 pub fn run(order: &Orphans) -> Result<Said> {
-    let sections = sections(&order.storages)?;
+    let free = named(&order.free)?;
+    let mut wanted = order.storages.clone();
+    wanted.extend(free.iter().map(|disk| disk.storeid.clone()));
+    wanted.sort();
+    wanted.dedup();
+    let sections = sections(&wanted)?;
     let (guests, warnings) = guests();
     let looked: Vec<Looked> = sections
         .iter()
@@ -39,7 +47,7 @@ pub fn run(order: &Orphans) -> Result<Said> {
             storeid: section.storeid.clone(),
             rows: section
                 .config()
-                .and_then(|config| look(&config, guests.as_deref(), order)),
+                .and_then(|config| look(&config, guests.as_deref(), order, &free)),
         })
         .collect();
     Ok(Said {
@@ -50,29 +58,82 @@ pub fn run(order: &Orphans) -> Result<Said> {
     })
 }
 
-fn look(config: &Config, guests: Option<&[Guest]>, order: &Orphans) -> Result<Vec<Row>> {
+fn named(volids: &[String]) -> Result<Vec<Disk>> {
+    volids.iter().map(|volid| Disk::named(volid)).collect()
+}
+
+fn look(config: &Config, guests: Option<&[Guest]>, order: &Orphans, free: &[Disk]) -> Result<Vec<Row>> {
     let found = ops::leftovers(config, guests)?;
+    let is_named = |left: &Leftover| {
+        left.what == What::WithoutGuest
+            && free
+                .iter()
+                .any(|disk| disk.storeid == config.storeid && left.zvol.as_ref() == Some(&disk.zvol))
+    };
+    for disk in free.iter().filter(|disk| disk.storeid == config.storeid) {
+        if !found
+            .iter()
+            .any(|left| is_named(left) && left.zvol.as_ref() == Some(&disk.zvol))
+        {
+            return Err(has_a_guest(disk, guests.is_some()));
+        }
+    }
     let shown = found
         .into_iter()
-        .filter(|left| order.foreign || !matches!(left.owner, Owner::Cluster(_)));
+        .filter(|left| order.foreign || is_named(left) || !matches!(left.owner, Owner::Cluster(_)));
     let mut rows: Vec<Row> = shown
         .map(|left| Row {
-            state: match order.apply && ops::is_rubbish(&left) {
-                true => removed(config, &left),
-                false => State::Found,
-            },
+            state: state(config, &left, is_named(&left), guests, order.apply),
             left,
         })
         .collect();
-    if rows.iter().any(|row| matches!(row.state, State::Removed)) {
+    if rows.iter().any(|row| row.state.has_changed()) {
         read_back(&mut rows, ops::leftovers(config, guests));
     }
     Ok(rows)
 }
 
+fn has_a_guest(disk: &Disk, guests_are_known: bool) -> Error {
+    let cause = match guests_are_known {
+        true => format!("'{disk}' is no volume without a guest"),
+        false => format!("whether '{disk}' has a guest is not known"),
+    };
+    Error::new(Kind::Invalid, cause).advice(format!(
+        "see: pvetruenas orphans {}; a volume that has a guest is removed with its guest, or with: pvesm free {disk}",
+        disk.storeid
+    ))
+}
+
+/// What becomes of it.
+fn state(
+    config: &Config,
+    left: &Leftover,
+    to_be_freed: bool,
+    guests: Option<&[Guest]>,
+    apply: bool,
+) -> State {
+    let (done, state) = match (to_be_freed, apply) {
+        (true, true) => (ops::free_abandoned(config, left), State::Removed),
+        (true, false) => (ops::may_be_freed(config, left), State::Freeable),
+        (false, true) if ops::is_rubbish(left) => (ops::remove_leftover(config, left), State::Removed),
+        (false, true) if left.what == What::RenamedAway => (
+            ops::rename_back(config, left, guests.unwrap_or_default()),
+            State::Repaired,
+        ),
+        (false, _) => (Ok(()), State::Found),
+    };
+    done.map_or_else(State::Failed, |()| state)
+}
+
+impl State {
+    fn has_changed(&self) -> bool {
+        matches!(self, Self::Removed | Self::Repaired)
+    }
+}
+
 fn read_back(rows: &mut [Row], still: Result<Vec<Leftover>>) {
-    let removed = rows.iter_mut().filter(|row| matches!(row.state, State::Removed));
-    for row in removed {
+    let changed = rows.iter_mut().filter(|row| row.state.has_changed());
+    for row in changed {
         let there = |still: &Vec<Leftover>| still.iter().any(|other| other.object == row.left.object);
         match &still {
             Ok(still) if !there(still) => {}
@@ -85,17 +146,10 @@ fn read_back(rows: &mut [Row], still: Result<Vec<Leftover>>) {
     }
 }
 
-fn removed(config: &Config, left: &Leftover) -> State {
-    match ops::remove_leftover(config, left) {
-        Ok(()) => State::Removed,
-        Err(error) => State::Failed(error),
-    }
-}
-
 fn exit(looked: &Looked) -> Exit {
     let of_row = |row: &Row| match row.state {
-        State::Found => Exit::Warning,
-        State::Removed => Exit::Done,
+        State::Found | State::Freeable => Exit::Warning,
+        State::Removed | State::Repaired => Exit::Done,
         State::Failed(_) => Exit::Failed,
     };
     match &looked.rows {
@@ -118,8 +172,10 @@ fn text(looked: &Looked, applied: bool) -> String {
         let first = format!("{:width$}  {size:>9}  {age:>6}  {}", left.object, why(left));
         let second = match state {
             State::Found => remedy(storeid, left),
+            State::Freeable => "nothing speaks against freeing it: --apply does".to_owned(),
             State::Removed => "removed".to_owned(),
-            State::Failed(error) => format!("not removed: {error}"),
+            State::Repaired => "renamed back".to_owned(),
+            State::Failed(error) => format!("not {}: {error}", deed(left)),
         };
         let _a_string_takes_all = writeln!(text, "  {first}\n      -> {second}");
     }
@@ -127,6 +183,14 @@ fn text(looked: &Looked, applied: bool) -> String {
         text.push_str("  --apply removes exports whose zvol is gone, and what was freed.\n");
     }
     text
+}
+
+fn deed(left: &Leftover) -> &'static str {
+    match left.what {
+        What::RenamedAway => "renamed back",
+        What::WithoutGuest => "freed",
+        _ => "removed",
+    }
 }
 
 fn used(left: &Leftover) -> Option<String> {
@@ -149,6 +213,7 @@ fn word(what: What) -> &'static str {
         What::HalfAnExport => "half-an-export",
         What::WithoutExport => "without-export",
         What::HalfRenamed => "half-renamed",
+        What::RenamedAway => "renamed-away",
         What::Doomed => "doomed",
         What::Temporary => "temporary",
         What::Moving => "moving",
@@ -157,11 +222,20 @@ fn word(what: What) -> &'static str {
 }
 
 fn why(left: &Leftover) -> String {
+    let renamed;
     let why = match left.what {
         What::ExportWithoutZvol => "exports a zvol that is gone",
         What::HalfAnExport => "no node can reach the zvol by this export",
         What::WithoutExport => "nothing exports this volume",
         What::HalfRenamed => "has the mark of another name: a renaming was cut off",
+        What::RenamedAway => {
+            let former = left.former.as_ref().map(ToString::to_string);
+            renamed = format!(
+                "was renamed, and its guest knows it as {}",
+                former.unwrap_or_default()
+            );
+            &renamed
+        }
         What::Doomed => "freed, and not destroyed yet",
         What::Temporary => "lets a snapshot be read",
         What::Moving => "on its way from another storage",
@@ -190,6 +264,7 @@ fn remedy(storeid: &str, left: &Leftover) -> String {
         (What::HalfRenamed, Some(free)) => {
             format!("run the command again that was cut off; if the volume is not needed any more: {free}")
         }
+        (What::RenamedAway, _) => format!("pvetruenas orphans {storeid} --apply"),
         (What::Doomed, _) => match left.zvol.as_ref().and_then(|zvol| zvol.before_it_was_doomed()) {
             Some(name) => format!("if no task is freeing it just now: pvesm free {storeid}:{name}"),
             None => "remove it on the TrueNAS: TrueNAS > Datasets".into(),
@@ -198,7 +273,10 @@ fn remedy(storeid: &str, left: &Leftover) -> String {
             "nothing while a backup or a copy runs; it goes with its snapshot, or when its node reads the next one".into()
         }
         (What::Moving, _) => "run pvetruenas transport-move --apply again, as before".into(),
-        (What::WithoutGuest, Some(free)) => format!("if nobody needs it, and no guest is being made or restored: {free}"),
+        (What::WithoutGuest, Some(_)) => {
+            let name = name.unwrap_or_default();
+            format!("if nobody needs it: pvetruenas orphans --free {storeid}:{name} --apply")
+        }
         (_, None) => "look at it on the TrueNAS".into(),
     }
 }
@@ -216,7 +294,9 @@ fn object(looked: &Looked) -> Value {
 fn row(storeid: &str, Row { left, state }: &Row) -> Value {
     let (state, error) = match state {
         State::Found => ("found", None),
+        State::Freeable => ("freeable", None),
         State::Removed => ("removed", None),
+        State::Repaired => ("repaired", None),
         State::Failed(error) => ("failed", Some(error.to_string())),
     };
     let owner = match &left.owner {
@@ -231,6 +311,7 @@ fn row(storeid: &str, Row { left, state }: &Row) -> Value {
         "what": word(left.what),
         "object": left.object,
         "zvol": left.zvol.as_ref().map(ToString::to_string),
+        "former": left.former.as_ref().map(ToString::to_string),
         "owner": owner,
         "used": left.used,
         "creation": (left.creation != 0).then_some(left.creation),

@@ -6,6 +6,8 @@
     reason = "a test ends at the first surprise"
 )]
 
+mod abandoned;
+mod adopt;
 mod devices;
 mod documents;
 mod faults;
@@ -17,6 +19,7 @@ mod orphans;
 #[path = "../nas/faults/record.rs"]
 mod record;
 mod refusals;
+mod renamed;
 mod seen;
 #[path = "../nas/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]

@@ -102,7 +102,7 @@ fn programs_are_told_all_of_it() {
     let object = told["storages"][0]["left_over"][0]["object"].take();
     assert!(object.as_str().unwrap().ends_with("(vm-100-disk-0)"), "{object}");
     let expected = json!({"verb": "orphans", "warnings": [], "storages": [{"storage": "from", "left_over": [{
-        "state": "found", "error": null, "what": "export-without-zvol", "object": null, "zvol": "vm-100-disk-0", "owner": {"kind": "unmarked"},
+        "state": "found", "error": null, "what": "export-without-zvol", "object": null, "zvol": "vm-100-disk-0", "former": null, "owner": {"kind": "unmarked"},
         "used": 0, "creation": null, "why": "exports a zvol that is gone", "advice": "pvesm free from:vm-100-disk-0",
     }]}]});
     assert_eq!(told, expected);
@@ -185,7 +185,10 @@ fn a_volume_whose_guest_is_gone_is_told_of_unless_somebody_names_it() {
         told[1].contains("/vm-200-disk-0 ") && told[1].ends_with("no configuration names it"),
         "{told:#?}"
     );
-    assert!(told[2].ends_with("pvesm free from:vm-200-disk-0"), "{told:#?}");
+    assert!(
+        told[2].ends_with("pvetruenas orphans --free from:vm-200-disk-0 --apply"),
+        "{told:#?}"
+    );
     assert_eq!(told.len(), 3, "{told:#?}");
 }
 

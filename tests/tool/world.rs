@@ -121,6 +121,12 @@ impl World {
         )
         .unwrap();
         fs::copy(self.node.join("pvesh"), self.node.join("usr/bin/pvesh")).unwrap();
+        symlink(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tool/ssh"),
+            self.node.join("usr/bin/ssh"),
+        )
+        .unwrap();
+        self.cluster(r#"{"nodename": "pve1", "version": 1}"#);
         self.write_sections();
     }
 
@@ -178,6 +184,11 @@ impl World {
             let disk = tables.zfs.datasets.get_mut(&format!("{DATASET}/vm-100-disk-0"));
             disk.unwrap().user.clear();
         });
+    }
+
+    /// What pmxcfs tells of the nodes.
+    pub fn cluster(&self, members: &str) {
+        fs::write(self.node.join("etc-pve/.members"), members).unwrap();
     }
 
     pub fn guest(&self, file: &str, text: &str) {

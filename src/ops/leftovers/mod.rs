@@ -1,6 +1,12 @@
 //! What the NAS has of a storage that is no whole volume: calls that died left it, or somebody's hands did.
 
-use std::collections::HashMap;
+mod abandoned;
+mod repair;
+
+use std::collections::{HashMap, HashSet};
+
+pub use abandoned::{free_abandoned, may_be_freed};
+pub use repair::rename_back;
 
 use super::free::{free_image_finish, remove_lost_export};
 use super::look::{Look, Owner, owner, spelling};
@@ -11,6 +17,7 @@ use crate::api::dataset::Resource;
 use crate::config::Config;
 use crate::config::guest::{Guest, Guests};
 use crate::error::{Error, Result};
+use crate::host::storage_lock::StorageLock;
 use crate::transport;
 use crate::volume::{Mark, ZvolName, mark};
 
@@ -25,6 +32,8 @@ pub enum What {
     WithoutExport,
     /// Its mark is that of another name: a renaming, or the making of a template, was cut off.
     HalfRenamed,
+    /// As `HalfRenamed`, and its guest still knows it under the name of its mark, which is free.
+    RenamedAway,
     /// Freed, and not yet destroyed.
     Doomed,
     /// A clone that let a snapshot be read, or still does.
@@ -42,6 +51,8 @@ pub struct Leftover {
     pub object: String,
     /// What it is, or leads to.
     pub zvol: Option<ZvolName>,
+    /// What it was called when its mark was written, where that is another name.
+    pub former: Option<ZvolName>,
     pub owner: Owner,
     /// What its removal would give back; 0 for an export.
     pub used: u64,
@@ -67,8 +78,7 @@ pub fn is_rubbish(left: &Leftover) -> bool {
     }
 }
 
-/// Takes it away. PVE's lock is not needed: a name that is exported is given to no new disk, and what was freed is destroyed
-/// outside the lock by PVE too. What is there no more is no error.
+/// Takes it away. What is there no more is no error.
 pub fn remove_leftover(config: &Config, left: &Leftover) -> Result<()> {
     let name = left.zvol.as_ref().filter(|_| is_rubbish(left));
     let Some(name) = name else {
@@ -76,8 +86,14 @@ pub fn remove_leftover(config: &Config, left: &Leftover) -> Result<()> {
     };
     match left.what {
         What::Doomed => free_image_finish(config, name.as_str()),
-        _ => on(config, "remove", &left.object, remove_lost_export(config, name)),
+        _ => on(config, "remove", &left.object, lost_export(config, name)),
     }
+}
+
+/// A free or a renaming that runs just now has its zvol back, or its export away, when it gives the lock up.
+fn lost_export(config: &Config, name: &ZvolName) -> Result<()> {
+    let _others_wait = StorageLock::take(&config.storeid)?;
+    remove_lost_export(config, name)
 }
 
 fn find(config: &Config, guests: Option<&Guests>) -> Result<Vec<Leftover>> {
@@ -99,7 +115,7 @@ pub(super) fn of_look(
     let mut found = exports(config, look)?;
     for (zvol, row) in &look.children {
         if !otherwise.has(zvol, row, look.exports.as_ref()) {
-            found.extend(of_zvol(config, look, zvol, row)?);
+            found.extend(of_zvol(config, look, guests, zvol, row)?);
             found.extend(without_guest(config, look, guests, zvol, row)?);
         }
     }
@@ -112,6 +128,7 @@ pub(super) fn of_look(
 fn exports(config: &Config, look: &Look) -> Result<Vec<Leftover>> {
     let children: HashMap<&ZvolName, &Resource> =
         look.children.iter().map(|(name, row)| (name, row)).collect();
+    let elsewhere: HashSet<ZvolName> = look.children.iter().filter_map(renamed_from).collect();
     let mut found = Vec::new();
     for lead in look.exports.leads() {
         let row = lead
@@ -120,6 +137,8 @@ fn exports(config: &Config, look: &Look) -> Result<Vec<Leftover>> {
             .and_then(|zvol| Some((zvol, *children.get(zvol)?)));
         let what = match (row, lead.whole) {
             (Some(_), true) => continue,
+            // It lives on under another name, and is told there.
+            (None, _) if lead.zvol.as_ref().is_some_and(|zvol| elsewhere.contains(zvol)) => continue,
             (Some(_), false) => What::HalfAnExport,
             (None, _) => What::ExportWithoutZvol,
         };
@@ -133,6 +152,7 @@ fn exports(config: &Config, look: &Look) -> Result<Vec<Leftover>> {
             what,
             object: lead.label,
             zvol: lead.zvol,
+            former: None,
             owner,
             used: 0,
             creation: 0,
@@ -141,7 +161,19 @@ fn exports(config: &Config, look: &Look) -> Result<Vec<Leftover>> {
     Ok(found)
 }
 
-fn of_zvol(config: &Config, look: &Look, zvol: &ZvolName, row: &Resource) -> Result<Vec<Leftover>> {
+/// The name in its mark, where it has another now and was not renamed to be destroyed.
+fn renamed_from((zvol, row): &(ZvolName, Resource)) -> Option<ZvolName> {
+    let named = Mark::named(&row.user_properties)?;
+    (row.is_volume && !zvol.is_internal() && named != *zvol).then_some(named)
+}
+
+fn of_zvol(
+    config: &Config,
+    look: &Look,
+    guests: Option<&Guests>,
+    zvol: &ZvolName,
+    row: &Resource,
+) -> Result<Vec<Leftover>> {
     // The next disk that is made completes the weight volume.
     if !row.is_volume || zvol.is_weight() {
         return Ok(Vec::new());
@@ -150,6 +182,7 @@ fn of_zvol(config: &Config, look: &Look, zvol: &ZvolName, row: &Resource) -> Res
         what,
         object: row.name.clone(),
         zvol: Some(zvol.clone()),
+        former: Mark::named(&row.user_properties).filter(|former| former != zvol),
         owner,
         used: row.used,
         creation: row.creation,
@@ -167,7 +200,11 @@ fn of_zvol(config: &Config, look: &Look, zvol: &ZvolName, row: &Resource) -> Res
         found.push(leftover(What::Moving, own.clone()));
     }
     if own == Owner::Unmarked && former != Owner::Unmarked {
-        found.push(leftover(What::HalfRenamed, former));
+        let what = match former == Owner::Ours && repair::is_possible(look, guests, zvol, row) {
+            true => What::RenamedAway,
+            false => What::HalfRenamed,
+        };
+        found.push(leftover(what, former));
     }
     let could_be_a_volume = own != Owner::Unmarked || zvol.owner().is_some();
     if could_be_a_volume && !look.exports.names(zvol) {
@@ -191,6 +228,7 @@ fn without_guest(
         what: What::WithoutGuest,
         object: row.name.clone(),
         zvol: Some(zvol.clone()),
+        former: None,
         owner: owner(config, zvol, row)?,
         used: row.used,
         creation: row.creation,
