@@ -24,6 +24,14 @@ pub fn names_of(dataset: &str) -> Request<Vec<Named>> {
         .or_older_of(Call::read("zfs.snapshot.query", params))
 }
 
+/// As `names_of`, for all that the pool of a dataset has: the other filter that is served fast.
+pub fn names_in_pool_of(dataset: &str) -> Request<Vec<Named>> {
+    let pool = dataset.split('/').next().unwrap_or(dataset);
+    let params = json!([[["pool", "=", pool]], {"select": ["name"]}]);
+    Request::of(Call::read("pool.snapshot.query", params.clone()))
+        .or_older_of(Call::read("zfs.snapshot.query", params))
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Held {
     pub name: String,

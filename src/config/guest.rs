@@ -1,6 +1,6 @@
 //! The configurations of guests in /etc/pve, as far as it matters who uses which disk and how.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use ring::digest;
 
 use crate::error::{Error, Kind, Result};
 use crate::sys::paths;
-use crate::volume::{Volname, ZvolName};
+use crate::volume::{SnapName, Volname, ZvolName};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuestKind {
@@ -87,6 +87,34 @@ pub struct Disk {
     pub zvol: ZvolName,
 }
 
+/// What can be named to be freed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskOrSnapshot {
+    pub disk: Disk,
+    pub snapshot: Option<SnapName>,
+}
+
+impl DiskOrSnapshot {
+    /// `nas1:vm-100-disk-0`, or that with `@before`.
+    pub fn named(text: &str) -> Result<Self> {
+        let (volid, snapshot) = match text.split_once('@') {
+            Some((volid, name)) => (volid, Some(SnapName::parse(name)?)),
+            None => (text, None),
+        };
+        let disk = Disk::named(volid)?;
+        Ok(Self { disk, snapshot })
+    }
+}
+
+impl fmt::Display for DiskOrSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.snapshot {
+            Some(snapshot) => write!(f, "{}@{snapshot}", self.disk),
+            None => self.disk.fmt(f),
+        }
+    }
+}
+
 impl Disk {
     /// `nas1:vol-vm-100-disk-0-lun3`
     pub fn named(volid: &str) -> Result<Self> {
@@ -129,36 +157,64 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct Guests {
     numbers: HashSet<u32>,
-    used: HashSet<ZvolName>,
+    /// By whom.
+    used: HashMap<ZvolName, Vec<u32>>,
+    snapshots: HashMap<u32, HashSet<String>>,
+    /// A task makes or removes snapshots just now, perhaps.
+    locked: HashSet<u32>,
 }
 
 impl Guests {
     pub fn of(storeid: &str, guests: &[Guest]) -> Self {
-        let numbers = guests.iter().map(|guest| guest.number).collect();
-        let volumes = guests
-            .iter()
-            .flat_map(|guest| &guest.entries)
-            .flat_map(Entry::items)
-            .filter_map(|item| Volname::parse(item.strip_prefix(storeid)?.strip_prefix(':')?).ok());
-        let used = volumes.flat_map(|volume| volume.base.into_iter().chain([volume.zvol]));
-        Self {
-            numbers,
-            used: used.collect(),
+        let mut these = Self::default();
+        for guest in guests {
+            these.numbers.insert(guest.number);
+            let names = guest.snapshots().into_iter().map(str::to_owned);
+            these.snapshots.entry(guest.number).or_default().extend(names);
+            if guest.value("lock").is_some() {
+                these.locked.insert(guest.number);
+            }
+            for zvol in guest.volumes_on(storeid) {
+                these.used.entry(zvol).or_default().push(guest.number);
+            }
         }
+        these
+    }
+
+    /// Whether one of those who have the volume has the snapshot too, or may be about to.
+    pub fn keep_snapshot(&self, zvol: &ZvolName, name: &str) -> bool {
+        let users = self.used.get(zvol).into_iter().flatten().copied();
+        users.chain(zvol.owner()).any(|guest| {
+            self.locked.contains(&guest)
+                || self
+                    .snapshots
+                    .get(&guest)
+                    .is_some_and(|names| names.contains(name))
+        })
     }
 
     pub fn names(&self, zvol: &ZvolName) -> bool {
-        self.used.contains(zvol)
+        self.used.contains_key(zvol)
     }
 
     /// Its guest is on no node, and nobody else has it.
     pub fn lack(&self, zvol: &ZvolName) -> bool {
         let gone = zvol.owner().is_some_and(|owner| !self.numbers.contains(&owner));
-        gone && !self.used.contains(zvol)
+        gone && !self.used.contains_key(zvol)
     }
 }
 
 impl Guest {
+    /// In every part of the configuration; the template of a clone too.
+    fn volumes_on(&self, storeid: &str) -> impl Iterator<Item = ZvolName> {
+        let volumes = self
+            .entries
+            .iter()
+            .flat_map(Entry::items)
+            .filter_map(move |item| Volname::parse(item.strip_prefix(storeid)?.strip_prefix(':')?).ok());
+        volumes.flat_map(|volume| volume.base.into_iter().chain([volume.zvol]))
+    }
+
     /// Of every node of the cluster.
     pub fn all() -> Result<Vec<Self>> {
         let mut guests = Vec::new();

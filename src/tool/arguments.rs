@@ -45,14 +45,15 @@ pub enum Verb {
     /// Show what is left over on the TrueNAS: of calls that were cut off, or of what was done by hand
     ///
     /// Exports whose zvol is gone, halves of exports, volumes that nothing exports, zvols whose renaming was cut off, freed
-    /// ones that wait for their destruction, temporary clones, disks on their way to another storage, and volumes whose guest is
-    /// on no node of the cluster; each with what to do about it. One query for each storage.
+    /// ones that wait for their destruction, temporary clones, disks on their way to another storage, volumes whose guest is on no
+    /// node of the cluster, and snapshots that no configuration knows; each with what to do about it. One flight of queries for each storage, two where a snapshot is suspect.
     ///
     /// With --apply exports whose zvol is gone and zvols that were freed are removed, and a zvol that was renamed gets back the name
     /// that its guest knows it by; then it looks again. All else may hold data, or be in use, and is only shown.
     ///
-    /// With --free a volume is freed whose guest is on no node, each only by its name. It is refused while this node has no quorum
-    /// or another one is away, when the volume is younger than 24 hours, and when any node has it open.
+    /// With --free a volume is freed whose guest is on no node, or a snapshot that its guest does not know, each only by its name. It
+    /// is refused while this node has no quorum or another one is away, when it is younger than 24 hours, and when any node has the
+    /// volume open.
     ///
     /// A storage that cannot be asked does not keep the others from being told.
     #[command(after_long_help = ORPHANS_JSON)]
@@ -101,7 +102,7 @@ Exit status: 0 nothing is left over, 1 something is, 2 a storage cannot be asked
 
 With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\" and \"left_over\", or with \
 \"error\" and \"advice\"). Each that is or was left over: \"state\" (found, freeable, removed, repaired or failed, with \"error\"), \"what\" (export-without-zvol, half-an-export, without-export, \
-half-renamed, renamed-away, doomed, temporary, moving or without-guest), \"object\", \"zvol\", \"former\" (the name of its mark, where that is another), \"owner\" (\"kind\": this, unmarked, storage or cluster; \
+half-renamed, renamed-away, doomed, temporary, moving, without-guest or stale-snapshot), \"object\", \"zvol\", \"former\" (the name of its mark, where that is another), \"snapshot\", \"owner\" (\"kind\": this, unmarked, storage or cluster; \
 \"name\"), \"used\" (bytes), \"creation\" (seconds since 1970), \"why\", \"advice\".";
 
 #[derive(Debug, Args)]
@@ -112,7 +113,7 @@ pub struct Orphans {
     /// Show those of other clusters too
     #[arg(long)]
     pub foreign: bool,
-    /// Free this volume, whose guest is on no node; may be given more than once
+    /// Free this volume, whose guest is on no node, or VOLID@SNAPSHOT, which its guest does not know; may be given more than once
     #[arg(long, value_name = "VOLID", value_parser = volid)]
     pub free: Vec<String>,
     /// Remove what nobody can miss, rename back what was renamed, and free what --free names

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::arguments::Orphans;
 use super::{Exit, Said, guests, sections};
 use crate::config::Config;
-use crate::config::guest::{Disk, Guest};
+use crate::config::guest::{DiskOrSnapshot, Guest};
 use crate::error::{Error, Kind, Result};
 use crate::ops::{self, Leftover, Owner, What};
 use crate::volume::size;
@@ -36,7 +36,7 @@ enum State {
 pub fn run(order: &Orphans) -> Result<Said> {
     let free = named(&order.free)?;
     let mut wanted = order.storages.clone();
-    wanted.extend(free.iter().map(|disk| disk.storeid.clone()));
+    wanted.extend(free.iter().map(|named| named.disk.storeid.clone()));
     wanted.sort();
     wanted.dedup();
     let sections = sections(&wanted)?;
@@ -58,26 +58,28 @@ pub fn run(order: &Orphans) -> Result<Said> {
     })
 }
 
-fn named(volids: &[String]) -> Result<Vec<Disk>> {
-    volids.iter().map(|volid| Disk::named(volid)).collect()
+fn named(texts: &[String]) -> Result<Vec<DiskOrSnapshot>> {
+    texts.iter().map(|text| DiskOrSnapshot::named(text)).collect()
 }
 
-fn look(config: &Config, guests: Option<&[Guest]>, order: &Orphans, free: &[Disk]) -> Result<Vec<Row>> {
+fn look(
+    config: &Config,
+    guests: Option<&[Guest]>,
+    order: &Orphans,
+    free: &[DiskOrSnapshot],
+) -> Result<Vec<Row>> {
     let found = ops::leftovers(config, guests)?;
-    let is_named = |left: &Leftover| {
-        left.what == What::WithoutGuest
-            && free
-                .iter()
-                .any(|disk| disk.storeid == config.storeid && left.zvol.as_ref() == Some(&disk.zvol))
-    };
-    for disk in free.iter().filter(|disk| disk.storeid == config.storeid) {
-        if !found
-            .iter()
-            .any(|left| is_named(left) && left.zvol.as_ref() == Some(&disk.zvol))
-        {
-            return Err(has_a_guest(disk, guests.is_some()));
-        }
+    let free: Vec<&DiskOrSnapshot> = free
+        .iter()
+        .filter(|named| named.disk.storeid == config.storeid)
+        .collect();
+    if let Some(missing) = free
+        .iter()
+        .find(|named| !found.iter().any(|left| is(left, named)))
+    {
+        return Err(has_a_guest(missing, guests.is_some()));
     }
+    let is_named = |left: &Leftover| free.iter().any(|named| is(left, named));
     let shown = found
         .into_iter()
         .filter(|left| order.foreign || is_named(left) || !matches!(left.owner, Owner::Cluster(_)));
@@ -93,14 +95,21 @@ fn look(config: &Config, guests: Option<&[Guest]>, order: &Orphans, free: &[Disk
     Ok(rows)
 }
 
-fn has_a_guest(disk: &Disk, guests_are_known: bool) -> Error {
-    let cause = match guests_are_known {
-        true => format!("'{disk}' is no volume without a guest"),
-        false => format!("whether '{disk}' has a guest is not known"),
+fn is(left: &Leftover, named: &DiskOrSnapshot) -> bool {
+    matches!(left.what, What::WithoutGuest | What::StaleSnapshot)
+        && left.zvol.as_ref() == Some(&named.disk.zvol)
+        && left.snapshot == named.snapshot
+}
+
+fn has_a_guest(named: &DiskOrSnapshot, guests_are_known: bool) -> Error {
+    let cause = match (guests_are_known, &named.snapshot) {
+        (false, _) => format!("whether '{named}' has a guest is not known"),
+        (true, None) => format!("'{named}' is no volume without a guest"),
+        (true, Some(_)) => format!("'{named}' is no snapshot that its guest does not know"),
     };
     Error::new(Kind::Invalid, cause).advice(format!(
-        "see: pvetruenas orphans {}; a volume that has a guest is removed with its guest, or with: pvesm free {disk}",
-        disk.storeid
+        "see: pvetruenas orphans {}; what a guest has is removed with the guest, or in its Hardware and Snapshots",
+        named.disk.storeid
     ))
 }
 
@@ -188,13 +197,13 @@ fn text(looked: &Looked, applied: bool) -> String {
 fn deed(left: &Leftover) -> &'static str {
     match left.what {
         What::RenamedAway => "renamed back",
-        What::WithoutGuest => "freed",
+        What::WithoutGuest | What::StaleSnapshot => "freed",
         _ => "removed",
     }
 }
 
 fn used(left: &Leftover) -> Option<String> {
-    (left.creation != 0).then(|| size::human(left.used))
+    (left.creation != 0 && left.snapshot.is_none()).then(|| size::human(left.used))
 }
 
 fn age(left: &Leftover) -> Option<String> {
@@ -218,6 +227,7 @@ fn word(what: What) -> &'static str {
         What::Temporary => "temporary",
         What::Moving => "moving",
         What::WithoutGuest => "without-guest",
+        What::StaleSnapshot => "stale-snapshot",
     }
 }
 
@@ -239,6 +249,7 @@ fn why(left: &Leftover) -> String {
         What::Doomed => "freed, and not destroyed yet",
         What::Temporary => "lets a snapshot be read",
         What::Moving => "on its way from another storage",
+        What::StaleSnapshot => "its guest does not know this snapshot",
         What::WithoutGuest => "its guest is on no node, and no configuration names it",
     };
     match &left.owner {
@@ -273,8 +284,9 @@ fn remedy(storeid: &str, left: &Leftover) -> String {
             "nothing while a backup or a copy runs; it goes with its snapshot, or when its node reads the next one".into()
         }
         (What::Moving, _) => "run pvetruenas transport-move --apply again, as before".into(),
-        (What::WithoutGuest, Some(_)) => {
-            let name = name.unwrap_or_default();
+        (What::WithoutGuest | What::StaleSnapshot, Some(_)) => {
+            let snapshot = left.snapshot.as_ref().map(|name| format!("@{name}"));
+            let name = name.unwrap_or_default() + &snapshot.unwrap_or_default();
             format!("if nobody needs it: pvetruenas orphans --free {storeid}:{name} --apply")
         }
         (_, None) => "look at it on the TrueNAS".into(),
@@ -312,6 +324,7 @@ fn row(storeid: &str, Row { left, state }: &Row) -> Value {
         "object": left.object,
         "zvol": left.zvol.as_ref().map(ToString::to_string),
         "former": left.former.as_ref().map(ToString::to_string),
+        "snapshot": left.snapshot.as_ref().map(ToString::to_string),
         "owner": owner,
         "used": left.used,
         "creation": (left.creation != 0).then_some(left.creation),

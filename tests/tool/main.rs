@@ -21,6 +21,7 @@ mod record;
 mod refusals;
 mod renamed;
 mod seen;
+mod stale;
 #[path = "../nas/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]
 mod support;

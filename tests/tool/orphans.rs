@@ -102,7 +102,7 @@ fn programs_are_told_all_of_it() {
     let object = told["storages"][0]["left_over"][0]["object"].take();
     assert!(object.as_str().unwrap().ends_with("(vm-100-disk-0)"), "{object}");
     let expected = json!({"verb": "orphans", "warnings": [], "storages": [{"storage": "from", "left_over": [{
-        "state": "found", "error": null, "what": "export-without-zvol", "object": null, "zvol": "vm-100-disk-0", "former": null, "owner": {"kind": "unmarked"},
+        "state": "found", "error": null, "what": "export-without-zvol", "object": null, "zvol": "vm-100-disk-0", "former": null, "snapshot": null, "owner": {"kind": "unmarked"},
         "used": 0, "creation": null, "why": "exports a zvol that is gone", "advice": "pvesm free from:vm-100-disk-0",
     }]}]});
     assert_eq!(told, expected);

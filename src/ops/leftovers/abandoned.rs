@@ -1,14 +1,15 @@
-//! Volumes whose guest is gone. Only who names one frees it, and only when nothing speaks against it anywhere in the cluster.
+//! Volumes whose guest is gone, and snapshots that no guest knows. Only who names one frees it, and only when nothing speaks against it anywhere in the cluster.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::free::{free_image, free_image_finish};
 use super::super::look::Owner;
+use super::super::snapshot::volume_snapshot_delete;
 use super::super::users::users;
-use super::{Leftover, What, leftovers};
+use super::{Leftover, What, leftovers, snapshots};
 use crate::config::Config;
 use crate::config::guest::Guest;
-use crate::config::members;
+use crate::config::members::{self, Node};
 use crate::error::{Error, Kind, Result};
 use crate::host::nodes;
 use crate::host::storage_lock::StorageLock;
@@ -19,7 +20,6 @@ const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Looks for everything that speaks against it; each of the reasons is enough.
 pub fn may_be_freed(config: &Config, left: &Leftover) -> Result<()> {
-    let zvol = named(left)?;
     if let Owner::Cluster(other) = &left.owner {
         return Err(
             Error::new(Kind::InUse, format!("it belongs to another cluster ({other})"))
@@ -27,28 +27,43 @@ pub fn may_be_freed(config: &Config, left: &Leftover) -> Result<()> {
         );
     }
     is_old(left)?;
-    nobody_in_the_cluster_uses(config, zvol)
+    match left.what {
+        What::StaleSnapshot => all_nodes_are_there().map(|_| ()),
+        _ => nobody_in_the_cluster_uses(config, volume(left)?),
+    }
 }
 
 /// The configurations are read again under the lock: nobody takes it up meanwhile.
 pub fn free_abandoned(config: &Config, left: &Leftover) -> Result<()> {
-    let zvol = named(left)?;
     may_be_freed(config, left)?;
     let rest = {
         let _others_wait = StorageLock::take(&config.storeid)?;
-        let still = leftovers(config, Some(&Guest::all()?))?;
-        let same = |other: &Leftover| {
-            (other.what, &other.object, other.creation) == (left.what, &left.object, left.creation)
-        };
-        if !still.iter().any(same) {
-            return Err(Error::new(Kind::InUse, "somebody has taken it meanwhile"));
+        is_still_abandoned(config, left)?;
+        match left.what {
+            What::StaleSnapshot => {
+                let (zvol, snapshot) = snapshots::named(left)?;
+                volume_snapshot_delete(config, zvol.as_str(), snapshot.as_str())?;
+                None
+            }
+            _ => {
+                let zvol = volume(left)?;
+                free_image(config, zvol.as_str(), zvol.is_base(), None)?
+            }
         }
-        free_image(config, zvol.as_str(), zvol.is_base(), None)?
     };
     rest.map_or(Ok(()), |token| free_image_finish(config, &token))
 }
 
-fn named(left: &Leftover) -> Result<&ZvolName> {
+fn is_still_abandoned(config: &Config, left: &Leftover) -> Result<()> {
+    let key = |left: &Leftover| (left.what, left.object.clone(), left.creation);
+    let still = leftovers(config, Some(&Guest::all()?))?;
+    match still.iter().any(|other| key(other) == key(left)) {
+        true => Ok(()),
+        false => Err(Error::new(Kind::InUse, "somebody has taken it meanwhile")),
+    }
+}
+
+fn volume(left: &Leftover) -> Result<&ZvolName> {
     left.zvol
         .as_ref()
         .filter(|_| left.what == What::WithoutGuest)
@@ -62,13 +77,13 @@ fn is_old(left: &Leftover) -> Result<()> {
         Some(age) if left.creation != 0 && age >= YOUNG => Ok(()),
         _ => Err(Error::new(
             Kind::InUse,
-            "it is younger than 24 h: its guest may be about to be made or restored",
+            "it is younger than 24 h: a task that makes a guest or a backup may be about to use it",
         )
-        .advice("wait, and look again; or free it as every volume is freed: pvesm free")),
+        .advice("wait, and look again")),
     }
 }
 
-fn nobody_in_the_cluster_uses(config: &Config, zvol: &ZvolName) -> Result<()> {
+fn all_nodes_are_there() -> Result<Vec<Node>> {
     let others = members::others()?;
     if !others.quorate {
         return Err(Error::new(
@@ -84,9 +99,14 @@ fn nobody_in_the_cluster_uses(config: &Config, zvol: &ZvolName) -> Result<()> {
         )
         .advice("start it, or take it out of the cluster: pvecm delnode"));
     }
+    Ok(others.nodes)
+}
+
+fn nobody_in_the_cluster_uses(config: &Config, zvol: &ZvolName) -> Result<()> {
+    let others = all_nodes_are_there()?;
     unused("this node", users(config, zvol.as_str())?)?;
     let volid = format!("{}:{zvol}", config.storeid);
-    for node in &others.nodes {
+    for node in &others {
         unused(&format!("node '{}'", node.name), nodes::users(node, &volid)?)?;
     }
     Ok(())

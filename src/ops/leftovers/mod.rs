@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod repair;
+mod snapshots;
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +20,7 @@ use crate::config::guest::{Guest, Guests};
 use crate::error::{Error, Result};
 use crate::host::storage_lock::StorageLock;
 use crate::transport;
-use crate::volume::{Mark, ZvolName, mark};
+use crate::volume::{Mark, SnapName, ZvolName, mark};
 
 /// Why something is a leftover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,8 @@ pub enum What {
     Moving,
     /// A volume whose guest is on no node of the cluster, and that no configuration names.
     WithoutGuest,
+    /// A snapshot with a name that PVE gives, of a volume whose guest does not know it.
+    StaleSnapshot,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,7 @@ pub struct Leftover {
     pub zvol: Option<ZvolName>,
     /// What it was called when its mark was written, where that is another name.
     pub former: Option<ZvolName>,
+    pub snapshot: Option<SnapName>,
     pub owner: Owner,
     /// What its removal would give back; 0 for an export.
     pub used: u64,
@@ -60,7 +64,7 @@ pub struct Leftover {
     pub creation: u64,
 }
 
-/// In one flight. What another storage of this cluster has made is that one's business; what another cluster made is told
+/// In one flight, or two where a snapshot is suspect. What another storage of this cluster has made is that one's business; what another cluster made is told
 /// with its owner. Whether a volume has a guest is told where the guests are given.
 pub fn leftovers(config: &Config, guests: Option<&[Guest]>) -> Result<Vec<Leftover>> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
@@ -100,9 +104,12 @@ fn find(config: &Config, guests: Option<&Guests>) -> Result<Vec<Leftover>> {
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Work, LIST);
     let otherwise = Otherwise::ask(config, &mut api);
+    let names = snapshots::ask(config, &mut api);
     let look = Look::listing(config, transport.as_ref(), &mut api)?;
     let otherwise = Otherwise::came(otherwise, &mut api)?;
-    of_look(config, guests, &look, &otherwise)
+    let mut found = of_look(config, guests, &look, &otherwise)?;
+    found.extend(snapshots::stale(config, &look, guests, names, &mut api)?);
+    Ok(found)
 }
 
 /// What one look showed.
@@ -153,6 +160,7 @@ fn exports(config: &Config, look: &Look) -> Result<Vec<Leftover>> {
             object: lead.label,
             zvol: lead.zvol,
             former: None,
+            snapshot: None,
             owner,
             used: 0,
             creation: 0,
@@ -183,6 +191,7 @@ fn of_zvol(
         object: row.name.clone(),
         zvol: Some(zvol.clone()),
         former: Mark::named(&row.user_properties).filter(|former| former != zvol),
+        snapshot: None,
         owner,
         used: row.used,
         creation: row.creation,
@@ -229,6 +238,7 @@ fn without_guest(
         object: row.name.clone(),
         zvol: Some(zvol.clone()),
         former: None,
+        snapshot: None,
         owner: owner(config, zvol, row)?,
         used: row.used,
         creation: row.creation,

@@ -1,0 +1,131 @@
+//! Snapshots that no configuration knows.
+
+use pve_storage_truenas::ops;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::world::{By, World};
+
+const DISK: &str = "tank/proxmox/vm-100-disk-0";
+const FREE: [&str; 4] = ["orphans", "--free", "from:vm-100-disk-0@vzdump", "--apply"];
+
+/// VM 100, of which a backup was cut off two days ago.
+fn world() -> World {
+    let world = World::new(By::Iscsi, By::Nvme);
+    world.guest("pve2/qemu-server/900.conf", "");
+    let volid = world.alloc("from", "100");
+    world.vm(&format!("scsi0: {volid},size=1M\n"));
+    ops::volume_snapshot(&world.config("from"), "vm-100-disk-0", "vzdump").unwrap();
+    age(&world, 48);
+    world
+}
+
+fn age(world: &World, hours: i64) {
+    world.nas.server.nas(|tables| {
+        for snapshot in tables.zfs.snapshots.values_mut() {
+            snapshot.created -= hours * 3600;
+        }
+    });
+}
+
+fn count(world: &World) -> usize {
+    world.nas.server.nas(|tables| tables.zfs.snapshots.len())
+}
+
+#[test]
+fn one_is_shown_and_goes_when_it_is_named() {
+    let world = world();
+    let ran = world.run(&["orphans", "--apply"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(&format!("  {DISK}@vzdump "))
+            && ran.stdout.contains(
+                "2 d  its guest does not know this snapshot\n      -> if nobody needs it: \
+                 pvetruenas orphans --free from:vm-100-disk-0@vzdump --apply\n"
+            ),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(count(&world), 1);
+    let told = world
+        .run(&["orphans", "--free", "from:vm-100-disk-0@vzdump", "--json"])
+        .json();
+    let row = &told["storages"][0]["left_over"][0];
+    assert_eq!(
+        (&row["what"], &row["state"], &row["snapshot"]),
+        (&json!("stale-snapshot"), &json!("freeable"), &json!("vzdump"))
+    );
+    let freed = world.run(&FREE);
+    freed.must_be_done();
+    assert!(freed.stdout.contains("      -> removed\n"), "{}", freed.stdout);
+    assert_eq!(count(&world), 0);
+}
+
+/// What shows that somebody needs it, or may.
+#[rstest]
+#[case::it_is_in_the_configuration(|world: &World| world.vm("scsi0: from:vm-100-disk-0\n\n[vzdump]\nscsi0: from:vm-100-disk-0\n"))]
+#[case::a_task_is_at_the_guest(|world: &World| world.vm("lock: backup\nscsi0: from:vm-100-disk-0\n"))]
+#[case::another_guest_has_the_disk_with_it(|world: &World| {
+    world.guest("pve2/qemu-server/900.conf", "scsi1: from:vm-100-disk-0\n\n[vzdump]\nname: a\n");
+})]
+#[case::a_clone_needs_it(|world: &World| {
+    world.nas.server.nas(|tables| {
+        let mut clone = tables.zfs.datasets[DISK].clone();
+        clone.origin = Some(format!("{DISK}@vzdump"));
+        tables.zfs.datasets.insert("tank/proxmox/a-clone".into(), clone);
+    });
+})]
+#[case::a_task_of_the_truenas_made_it(|world: &World| {
+    world.nas.server.nas(|tables| {
+        let snapshots = &mut tables.zfs.snapshots;
+        let mut snapshot = snapshots.remove(&format!("{DISK}@vzdump")).unwrap();
+        snapshot.user.clear();
+        snapshots.insert(format!("{DISK}@auto-2026-11-22_00-00"), snapshot);
+    });
+})]
+fn what_somebody_may_need_is_not_shown(#[case] reason: fn(&World)) {
+    let world = world();
+    reason(&world);
+    let ran = world.run(&["orphans", "from"]);
+    assert!(!ran.stdout.contains("does not know"), "{}", ran.stdout);
+    let freed = world.run(&FREE);
+    assert_eq!(freed.code, 2);
+    assert!(
+        freed
+            .stdout
+            .contains("'from:vm-100-disk-0@vzdump' is no snapshot that its guest does not know"),
+        "{}",
+        freed.stdout
+    );
+    assert_eq!(count(&world), 1);
+}
+
+#[test]
+fn a_young_one_stays() {
+    let world = world();
+    age(&world, -25);
+    let ran = world.run(&FREE);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stdout.contains("-> not freed: it is younger than 24 h"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(count(&world), 1);
+}
+
+#[test]
+fn the_names_come_in_the_first_flight() {
+    let world = world();
+    world.vm("scsi0: from:vm-100-disk-0\n\n[vzdump]\nscsi0: from:vm-100-disk-0\n");
+    let asked = |world: &World| {
+        let traffic = world.nas.server.traffic();
+        traffic
+            .iter()
+            .filter(|row| row["msg"]["method"] == "pool.snapshot.query")
+            .count()
+    };
+    let before = asked(&world);
+    world.run(&["orphans", "from"]).must_be_done();
+    assert_eq!(asked(&world) - before, 1);
+}
