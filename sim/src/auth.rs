@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::api_keys;
 use crate::args::{Args, Fields};
 use crate::failure::Failure;
 use crate::options::Options;
@@ -70,6 +71,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub fn of(outcome: Result<Value, Failure>) -> Self {
+        Self {
+            after: Duration::ZERO,
+            outcome,
+        }
+    }
+
     pub fn now(result: Value) -> Self {
         Self {
             after: Duration::ZERO,
@@ -107,19 +115,20 @@ fn judge(session: &Session, user: Option<&str>, key: &str) -> Verdict {
     let hub = &session.hub;
     let known = &hub.key;
     let right_user = user.is_none_or(|user| user == known.user) || !hub.rules.on(Rule::LoginUser);
-    if key != known.text || !right_user {
+    let Some(id) = api_keys::find(hub, key).filter(|_| right_user) else {
         return Verdict::AuthErr;
-    }
+    };
     let mut nas = hub.nas();
-    if nas.revoked_keys.contains(&known.id) {
+    if nas.revoked_keys.contains(&id) {
         return Verdict::Expired;
     }
     // truenas-api.md §2.3: TLS and loopback are secure.
     let loopback = session.peer.ip.is_loopback() && !hub.options.insecure_transport;
     if !(session.peer.tls || loopback) && hub.rules.on(Rule::InsecureRevoke) {
-        nas.revoked_keys.insert(known.id);
+        nas.revoked_keys.insert(id);
         return Verdict::Expired;
     }
+    session.key.set(Some(id));
     Verdict::Success
 }
 

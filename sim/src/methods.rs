@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::api_keys;
 use crate::args::Args;
 use crate::auth::{self, Answer};
 use crate::failure::Failure;
@@ -103,6 +104,9 @@ static METHODS: &[Method] = &[
         .until(V27),
     session("auth.logout", p::NONE, auth::logout),
     session("auth.me", p::NONE, auth::me),
+    session("api_key.query", p::QUERY, api_keys::query),
+    session("api_key.create", p::API_KEY_CREATE, api_keys::create),
+    session("api_key.delete", p::ID, api_keys::delete),
     session("core.ping", p::NONE, system::ping).open(V25_10),
     session("core.set_options", p::CORE_OPTIONS, system::set_options).open(V25_04),
     session("core.get_jobs", p::QUERY, system::get_jobs),

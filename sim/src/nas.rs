@@ -1,6 +1,6 @@
 //! The simulated NAS: everything that outlives a connection, and how it starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::api_keys::MadeKey;
 use crate::iscsi::Iscsi;
 use crate::nvmet::{Nvmet, render};
 use crate::options::Options;
@@ -40,6 +41,8 @@ pub struct Nas {
     pub services: Vec<Service>,
     /// Ids of API keys that were seen on an insecure transport.
     pub revoked_keys: BTreeSet<u64>,
+    pub deleted_keys: BTreeSet<u64>,
+    pub made_keys: BTreeMap<u64, MadeKey>,
     pub rules: Rules,
     pub version: Version,
     pub rng: Rng,
@@ -54,6 +57,10 @@ struct Saved {
     services: Vec<Service>,
     #[serde(default)]
     revoked_keys: BTreeSet<u64>,
+    #[serde(default)]
+    deleted_keys: BTreeSet<u64>,
+    #[serde(default)]
+    made_keys: BTreeMap<u64, MadeKey>,
 }
 
 impl Nas {
@@ -73,6 +80,8 @@ impl Nas {
             stuck_render: options.stuck_render,
             services: Vec::new(),
             revoked_keys: BTreeSet::new(),
+            deleted_keys: BTreeSet::new(),
+            made_keys: BTreeMap::new(),
             rules,
             version: options.api_version.clone(),
             rng,
@@ -93,6 +102,8 @@ impl Nas {
             "nvmet": self.nvmet,
             "services": self.services,
             "revoked_keys": self.revoked_keys,
+            "deleted_keys": self.deleted_keys,
+            "made_keys": self.made_keys,
         })
     }
 
@@ -117,6 +128,8 @@ impl Nas {
         self.nvmet = saved.nvmet;
         self.services = saved.services;
         self.revoked_keys = saved.revoked_keys;
+        self.deleted_keys = saved.deleted_keys;
+        self.made_keys = saved.made_keys;
         Ok(())
     }
 }

@@ -11,6 +11,14 @@ pub const NONE: &[Field] = &[];
 pub const TEXT: &[Field] = &[req("api_key", STRING)];
 pub const ID: &[Field] = &[req("id", NUMBER)];
 pub const QUERY: &[Field] = &[opt("filters", Ty::Filters), opt("options", Ty::QueryOptions)];
+pub const API_KEY_CREATE: &[Field] = &[req(
+    "api_key_create",
+    Object(&[
+        req("name", NAME),
+        req("username", STRING),
+        opt("expires_at", Nullable(&Map)),
+    ]),
+)];
 pub const GET_TEXT: &[Field] = &[req("id", STRING), opt("options", Ty::QueryOptions)];
 
 const LOGIN_OPTIONS: Field = opt(

@@ -21,6 +21,10 @@ const SPECIAL: &[(&str, &[&str])] = &[
     ("zfs.resource.snapshot.count", &["SNAPSHOT_READ"]),
     ("zfs.resource.snapshot.holds", &["SNAPSHOT_READ"]),
     ("zfs.resource.snapshot.destroy", &["SNAPSHOT_DELETE"]),
+    // Of one's own keys (truenas-api.md §2.1).
+    ("api_key.create", &["API_KEY_WRITE", "READONLY_ADMIN"]),
+    ("api_key.delete", &["API_KEY_WRITE", "READONLY_ADMIN"]),
+    ("api_key.query", &["API_KEY_READ", "READONLY_ADMIN"]),
     // No role is named for these (truenas-api.md §2.8).
     ("nvmet.host.dhchap_dhgroup_choices", &["FULL_ADMIN"]),
     ("nvmet.host.dhchap_hash_choices", &["FULL_ADMIN"]),

@@ -15,6 +15,7 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::api_keys;
 use crate::auth::Key;
 use crate::connection;
 use crate::exports;
@@ -114,6 +115,12 @@ impl Server {
         let done = work(&mut nas);
         render::reload(&mut nas);
         done
+    }
+
+    /// Makes another API key, as in the web interface, and tells its text.
+    pub fn make_key(&self, name: &str) -> String {
+        let first = self.shared.key.id;
+        self.nas(|nas| api_keys::make(nas, first, name).1.text)
     }
 
     /// Writes to a zvol as an initiator would: the tag stands for the data of all of it.

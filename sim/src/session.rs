@@ -40,6 +40,8 @@ pub struct Session {
     pub peer: Peer,
     /// When somebody logged in.
     pub login: Cell<Option<Instant>>,
+    /// With which API key.
+    pub key: Cell<Option<u64>>,
     pub legacy_jobs: Cell<bool>,
     pub py_exceptions: Cell<bool>,
     pub private_methods: Cell<bool>,
@@ -58,6 +60,7 @@ impl Session {
             hub,
             peer,
             login: Cell::new(None),
+            key: Cell::new(None),
             legacy_jobs: Cell::new(true),
             py_exceptions: Cell::new(false),
             private_methods: Cell::new(false),
@@ -83,7 +86,11 @@ impl Session {
     // truenas-api.md §2.4, §1.3
     pub fn check_login(&self) -> Result<(), Failure> {
         let lifetime = Duration::from_millis(self.hub.options.session_lifetime);
-        match self.login.get() {
+        let ended = self
+            .key
+            .get()
+            .is_some_and(|id| self.hub.nas().deleted_keys.contains(&id));
+        match self.login.get().filter(|_| !ended) {
             None if self.hub.rules.on(Rule::LoginFirst) => {
                 Err(Failure::refused(errno::ENOTAUTHENTICATED, "Not authenticated"))
             }

@@ -2,6 +2,7 @@
 
 pub mod dataset;
 pub mod iscsi;
+pub mod key;
 pub mod nvmet;
 pub mod service;
 pub mod snapshot;

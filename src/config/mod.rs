@@ -5,6 +5,7 @@ pub mod cluster;
 mod fields;
 pub mod guest;
 pub mod members;
+pub mod next_key;
 pub mod secrets;
 pub mod section;
 mod tls;

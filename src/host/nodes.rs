@@ -18,6 +18,13 @@ struct Users {
     users: Vec<String>,
 }
 
+#[derive(Deserialize)]
+struct Tried {
+    #[serde(default)]
+    tried: bool,
+    error: Option<String>,
+}
+
 /// Who uses a volume there, in words.
 pub fn users(node: &Node, volid: &str) -> Result<Vec<String>> {
     let answer = ask(node, &["pvetruenas", "users", volid, "--json"])?;
@@ -29,6 +36,30 @@ pub fn users(node: &Node, volid: &str) -> Result<Vec<String>> {
         .advice("the same version of pve-storage-truenas has to be installed on every node")
     })?;
     Ok(told.users)
+}
+
+/// Whether the API key that is not used yet is good there.
+pub fn try_next_key(node: &Node, storeid: &str) -> Result<()> {
+    let answer = ask(node, &["pvetruenas", "rotate-key", storeid, "--try", "--json"])?;
+    let told: Tried = serde_json::from_str(answer.trim()).map_err(|cause| {
+        failed(
+            node,
+            &format!("it does not tell whether the new key works: {cause}: {answer:.200}"),
+        )
+        .advice("the same version of pve-storage-truenas has to be installed on every node")
+    })?;
+    match told {
+        Tried { tried: true, .. } => Ok(()),
+        Tried { error, .. } => Err(Error::new(
+            Kind::Auth,
+            format!(
+                "the new key does not work on node '{}': {}",
+                node.name,
+                error.unwrap_or_default()
+            ),
+        )
+        .advice("look whether that node reaches the TrueNAS")),
+    }
 }
 
 /// The shell of the other node reads the words.

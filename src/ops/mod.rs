@@ -25,6 +25,7 @@ mod others;
 mod rename;
 mod resize;
 mod rollback;
+mod rotate_key;
 mod snapshot;
 mod space;
 mod storage;
@@ -53,6 +54,7 @@ pub use name::{ParsedVolname, VolumePath, parse_volname, path, volume_has_featur
 pub use rename::rename_volume;
 pub use resize::volume_resize;
 pub use rollback::{Possible, volume_rollback_is_possible, volume_snapshot_rollback};
+pub use rotate_key::{Order as KeyOrder, plan_key_rotation, rotate_key, try_next_key};
 pub use snapshot::{
     SnapshotInfo, rename_snapshot, volume_snapshot, volume_snapshot_delete, volume_snapshot_info,
 };

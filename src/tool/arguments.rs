@@ -1,5 +1,7 @@
 //! What can be typed.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// Looks after TrueNAS storages of a Proxmox VE node
@@ -58,6 +60,15 @@ pub enum Verb {
     /// A storage that cannot be asked does not keep the others from being told.
     #[command(after_long_help = ORPHANS_JSON)]
     Orphans(Orphans),
+    /// Give a storage a new API key, and revoke the old one
+    ///
+    /// The new key is made on the TrueNAS for the same user, or given. It is tried with the questions that volumes need, here and on
+    /// every other node; then it is stored for the cluster; then, after a while for calls that are under way, the old one is
+    /// revoked. Whatever fails leaves the old key working. After a crash the same command takes back or finishes what there is.
+    ///
+    /// A key that another storage uses too is not revoked.
+    #[command(after_long_help = ROTATE_KEY_JSON)]
+    RotateKey(RotateKey),
     /// Move a disk to another storage of the same pool, without copying it
     ///
     /// Renames the zvol into the dataset of the other storage, exports it there, and changes the one line of the guest's
@@ -158,6 +169,38 @@ pub struct Users {
     pub volid: String,
 }
 
+const ROTATE_KEY_JSON: &str = "\
+Exit status: 0 done, 1 the new key is in use, and the old one could not be revoked, 2 failed: the old key is in use.
+
+With --json: \"verb\", \"warnings\" (a list), \"storage\", \"state\" (planned, rotated or failed), \"user\", \"old\" (the number of \
+the old key) and \"half_done\" when planned, \"steps\" (a list) and \"old_kept\" (why, or null) when rotated, \"error\" and \
+\"advice\" when failed.";
+
+#[derive(Debug, Args)]
+pub struct RotateKey {
+    /// The storage whose key it is
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storage: String,
+    /// Take this key, from a file that only root can read, or from standard input for -
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// The user of that key, where it is not the one of the old key
+    #[arg(long, value_name = "NAME", requires = "key_file")]
+    pub user: Option<String>,
+    /// Wait so many seconds before the old key is revoked
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub grace: u64,
+    /// Do not revoke the old key
+    #[arg(long)]
+    pub keep_old: bool,
+    /// What this command asks of the other nodes
+    #[arg(long = "try", hide = true)]
+    pub try_next: bool,
+    /// Do it
+    #[arg(long)]
+    pub apply: bool,
+}
+
 const TRANSPORT_MOVE_JSON: &str = "\
 With --json: \"verb\", \"state\" (planned, moved, nothing-to-do or failed), \"warnings\" (a list); \"volume\", \"zvol\", \
 \"export\" (each with \"from\" and \"to\"; \"volume\".\"to\" is null while the server has not chosen it); \"guest\" (\"id\", \
@@ -183,6 +226,7 @@ impl Verb {
             Self::Adopt(_) => "adopt",
             Self::Health(_) => "health",
             Self::Orphans(_) => "orphans",
+            Self::RotateKey(_) => "rotate-key",
             Self::TransportMove(_) => "transport-move",
             Self::Users(_) => "users",
         }
@@ -192,6 +236,7 @@ impl Verb {
         match self {
             Self::Health(_) | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
+            Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,
             Self::TransportMove(order) => order.apply,
         }

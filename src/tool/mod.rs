@@ -4,6 +4,7 @@ mod adopt;
 mod arguments;
 mod health;
 mod orphans;
+mod rotate_key;
 mod transport_move;
 mod users;
 
@@ -69,6 +70,7 @@ fn run(verb: &Verb) -> Result<Said> {
         Verb::Adopt(order) => adopt::run(order),
         Verb::Health(order) => health::run(order),
         Verb::Orphans(order) => orphans::run(order),
+        Verb::RotateKey(order) => rotate_key::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
         Verb::Users(order) => users::run(order),
     }

@@ -28,6 +28,17 @@ pub struct Spot {
 }
 
 impl Spot {
+    /// What tells the simulator to do this at that call.
+    pub fn file(&self, when: &str, what: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = crate::support::node().join(format!("tool.{number}.json"));
+        let error = json!({"code": -32001, "errname": "EFAULT", "reason": "[EFAULT] injected"});
+        let fault = json!({"method": self.method, "nth": self.nth, "when": when, "do": what, "error": error});
+        fs::write(&file, json!([fault]).to_string()).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
     pub fn changes_something(&self) -> bool {
         let verb = self.method.rsplit('.').next().unwrap_or_default();
         !matches!(
@@ -80,13 +91,8 @@ impl Plan {
 
     /// A world whose server does this at that call, with the disk.
     pub fn world(&self, spot: &Spot, when: &str, what: &str) -> (World, String) {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let file = crate::support::node().join(format!("tool.{number}.json"));
-        let error = json!({"code": -32001, "errname": "EFAULT", "reason": "[EFAULT] injected"});
-        let fault = json!({"method": spot.method, "nth": spot.nth, "when": when, "do": what, "error": error});
-        fs::write(&file, json!([fault]).to_string()).unwrap();
-        let world = World::start(self.from, self.to, &["--faults", file.to_str().unwrap()]);
+        let file = spot.file(when, what);
+        let world = World::start(self.from, self.to, &["--faults", &file]);
         let volid = world.vm_with_disk("scsi0");
         (world, volid)
     }
@@ -163,7 +169,7 @@ pub fn fired(world: &World) -> bool {
         .any(|line| line.get("fault").is_some())
 }
 
-fn calls_since(world: &World, sent: usize) -> Vec<Spot> {
+pub fn calls_since(world: &World, sent: usize) -> Vec<Spot> {
     let all = methods(world);
     let nth = |at: usize| all[..=at].iter().filter(|method| **method == all[at]).count();
     let calls = (sent..all.len()).map(|at| Spot {
@@ -177,7 +183,7 @@ fn calls_since(world: &World, sent: usize) -> Vec<Spot> {
 }
 
 /// Of all calls so far.
-fn methods(world: &World) -> Vec<String> {
+pub fn methods(world: &World) -> Vec<String> {
     let traffic = world.nas.server.traffic();
     let requests = traffic.iter().filter(|line: &&Value| line["dir"] == "send");
     requests

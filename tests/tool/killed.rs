@@ -11,7 +11,7 @@ use crate::world::{By, World};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn until_fired(world: &World, child: &mut Child) -> bool {
+pub fn until_fired(world: &World, child: &mut Child) -> bool {
     let started = Instant::now();
     while !fired(world) && child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(5));

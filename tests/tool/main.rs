@@ -20,6 +20,7 @@ mod orphans;
 mod record;
 mod refusals;
 mod renamed;
+mod rotate_key;
 mod seen;
 mod stale;
 #[path = "../nas/support.rs"]

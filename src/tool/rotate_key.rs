@@ -1,0 +1,130 @@
+//! `rotate-key`, as people and programs read it.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::arguments::RotateKey;
+use super::{Exit, Said};
+use crate::config::Config;
+use crate::config::secrets::Secret;
+use crate::config::section::Section;
+use crate::error::{Error, Result};
+use crate::ops::{self, KeyOrder};
+
+/// No key is as long.
+const LONGEST: u64 = 4096;
+
+pub fn run(order: &RotateKey) -> Result<Said> {
+    let config = Section::named(&order.storage)?.config()?;
+    if order.try_next {
+        ops::try_next_key(&config)?;
+        return Ok(said(
+            "the new key works here\n".into(),
+            json!({"tried": true}),
+            Exit::Done,
+        ));
+    }
+    let key = order.key_file.as_deref().map(key_in).transpose()?;
+    match order.apply {
+        false => plan(&config, key.is_some()),
+        true => rotate(&config, order, key),
+    }
+}
+
+fn plan(config: &Config, given: bool) -> Result<Said> {
+    let plan = ops::plan_key_rotation(config)?;
+    let (storeid, user) = (&config.storeid, &plan.user);
+    let old = plan.old.map_or("?".to_owned(), |id| id.to_string());
+    let what = match (plan.half_done, given) {
+        (true, _) => "a rotation was cut off after its key was stored; --apply finishes it".to_owned(),
+        (false, true) => {
+            "the given key is tried on every node and stored; then the old one is revoked".to_owned()
+        }
+        (false, false) => {
+            format!(
+                "a new key of user '{user}' is made, tried on every node and stored; then the old one is revoked"
+            )
+        }
+    };
+    let text = format!(
+        "{storeid}: uses API key {old} of user '{user}'\n  {what}\nNothing was changed. With --apply it is done.\n"
+    );
+    let object = json!({"storage": storeid, "state": "planned", "user": user, "old": plan.old, "half_done": plan.half_done});
+    Ok(said(text, object, Exit::Done))
+}
+
+fn rotate(config: &Config, order: &RotateKey, key: Option<Secret>) -> Result<Said> {
+    let wanted = KeyOrder {
+        key,
+        user: order.user.clone(),
+        grace: Duration::from_secs(order.grace),
+        keep_old: order.keep_old,
+    };
+    let mut steps = Vec::new();
+    let shows = io::stderr().is_terminal();
+    let kept = ops::rotate_key(config, &wanted, &mut |step| {
+        if shows {
+            eprintln!("  {step}");
+        }
+        steps.push(step);
+    })?;
+    let mut text = format!("{}: a new API key is in use\n", config.storeid);
+    for step in &steps {
+        text.push_str(&format!("  {step}\n"));
+    }
+    let mut exit = Exit::Done;
+    if let Some(why) = kept.as_ref().filter(|_| !order.keep_old) {
+        text.push_str(&format!("  the old key was not revoked: {why}\n"));
+        exit = Exit::Warning;
+    }
+    let object = json!({"storage": config.storeid, "state": "rotated", "steps": steps, "old_kept": kept});
+    Ok(said(text, object, exit))
+}
+
+fn said(text: String, json: Value, exit: Exit) -> Said {
+    Said {
+        text,
+        json,
+        warnings: Vec::new(),
+        exit,
+    }
+}
+
+/// Of a file that only its owner can read, or of standard input for `-`.
+fn key_in(path: &Path) -> Result<Secret> {
+    let failed = |cause: &dyn std::fmt::Display| {
+        Error::invalid(format!("{}: {cause}", path.display()))
+            .advice("give a file that holds nothing but the API key, or - for standard input")
+    };
+    let mut text = String::new();
+    if path == Path::new("-") {
+        let read = io::stdin().lock().take(LONGEST).read_to_string(&mut text);
+        read.map_err(|cause| failed(&cause))?;
+    } else {
+        let mode = fs::metadata(path)
+            .map_err(|cause| failed(&cause))?
+            .permissions()
+            .mode();
+        if mode & 0o077 != 0 {
+            return Err(
+                Error::invalid(format!("{} can be read by others", path.display())).advice(format!(
+                    "chmod 600 {}; whoever read it may have the key",
+                    path.display()
+                )),
+            );
+        }
+        let file = File::open(path).map_err(|cause| failed(&cause))?;
+        let read = file.take(LONGEST).read_to_string(&mut text);
+        read.map_err(|cause| failed(&cause))?;
+    }
+    match text.trim() {
+        "" => Err(failed(&"it is empty")),
+        key if key.contains(char::is_whitespace) => Err(failed(&"it holds more than a key")),
+        key => Ok(Secret::new(key)),
+    }
+}
