@@ -8,7 +8,7 @@
 //! - `transport`: how a zvol becomes reachable: iSCSI, NVMe/TCP
 //! - `api`: typed TrueNAS methods; `host`: what only the node knows
 //! - `rpc`: JSON-RPC over one WebSocket
-//! - leaves: `volume`, `config`, `error`, `deadline`, `undo`, `logging`, `sys`
+//! - leaves: `volume`, `config`, `error`, `deadline`, `undo`, `logging`, `metrics`, `sys`
 
 #![deny(unsafe_code)]
 
@@ -22,6 +22,7 @@ pub mod ffi;
 pub mod fuzz;
 pub mod host;
 pub mod logging;
+pub mod metrics;
 pub mod node_session;
 pub mod ops;
 pub mod rpc;

@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LEAVES: [&str; 7] = ["config", "deadline", "error", "logging", "sys", "undo", "volume"];
+const LEAVES: [&str; 8] = [
+    "config", "deadline", "error", "logging", "metrics", "sys", "undo", "volume",
+];
 
 /// What a module may use besides itself and the leaves.
 const MAY_USE: [(&str, &[&str]); 10] = [

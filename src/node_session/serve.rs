@@ -177,7 +177,7 @@ impl<'a> Serving<'a> {
             return Ok(());
         };
         if reply.denied && self.login_is_over {
-            self.processes.put_back(sent.by, sent.request);
+            self.put_back(sent);
             return Ok(());
         }
         if reply.denied && self.login_proved.elapsed() > LOGIN_TRUSTED {
@@ -186,6 +186,11 @@ impl<'a> Serving<'a> {
         }
         self.pass_on(&sent, reply);
         Ok(())
+    }
+
+    fn put_back(&mut self, sent: Sent) {
+        self.line.goes_again(sent.request.method());
+        self.processes.put_back(sent.by, sent.request);
     }
 
     fn pass_on(&mut self, sent: &Sent, reply: Reply) {
@@ -206,7 +211,7 @@ impl<'a> Serving<'a> {
     fn judge(&mut self, login_is_over: bool) {
         for (sent, reply) in std::mem::take(&mut self.doubtful) {
             match login_is_over {
-                true => self.processes.put_back(sent.by, sent.request),
+                true => self.put_back(sent),
                 false => self.pass_on(&sent, reply),
             }
         }

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::logging;
+use crate::metrics::{Cache, Counters};
 use crate::sys::poll;
 use crate::transport::{self, Identity, Transport, lease, link, memory};
 use crate::volume::{DeviceName, SnapName, Volname, ZvolName};
@@ -29,7 +30,9 @@ const DEACTIVATE: Duration = Duration::from_secs(10);
 
 /// Returns when `path` names the device and the device has proved that it is the zvol's.
 pub fn activate_volume(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()> {
-    on(config, "activate", volname, activate(config, volname, snapname))
+    on(config, "activate", volname, || {
+        activate(config, volname, snapname)
+    })
 }
 
 fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()> {
@@ -49,15 +52,19 @@ fn activate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()
             _ => {}
         }
     }
-    let mut last = None;
+    let (mut last, counters) = (None, Counters::of(&config.storeid));
     if let Some(known) = memory::recall(&config.storeid, &name) {
         match device::come(config, transport.as_ref(), &name, &known, deadline.at_most(WARM)) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                counters.cache(Cache::Activation, true);
+                return Ok(());
+            }
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             // Perhaps what was remembered is no longer true: the NAS knows better.
             Err(error) => last = Some(error),
         }
     }
+    counters.cache(Cache::Activation, false);
     let asked = match &snapshot {
         None => ask(config, transport.as_ref(), &zvol, volname, &mut api),
         Some(snapshot) => expose::expose(config, transport.as_ref(), &zvol, snapshot, &mut api),
@@ -198,12 +205,9 @@ fn another_node_was_first(
 
 /// Takes the device away if nobody uses it; in use it stays, which is no error.
 pub fn deactivate_volume(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()> {
-    on(
-        config,
-        "deactivate",
-        volname,
-        deactivate(config, volname, snapname),
-    )
+    on(config, "deactivate", volname, || {
+        deactivate(config, volname, snapname)
+    })
 }
 
 fn deactivate(config: &Config, volname: &str, snapname: Option<&str>) -> Result<()> {

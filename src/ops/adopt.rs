@@ -27,7 +27,7 @@ pub struct Adoptable {
 
 /// In one flight.
 pub fn adoptable(config: &Config) -> Result<Vec<Adoptable>> {
-    on(config, "look for volumes of other clusters", "", find(config))
+    on(config, "look for volumes of other clusters", "", || find(config))
 }
 
 fn find(config: &Config) -> Result<Vec<Adoptable>> {
@@ -52,10 +52,12 @@ fn find(config: &Config) -> Result<Vec<Adoptable>> {
 /// the next call goes on.
 pub fn adopt(config: &Config, wanted: &[Adoptable]) -> (Vec<ZvolName>, Result<()>) {
     let mut done = Vec::new();
-    let adopted = wanted
-        .chunks(AT_ONCE)
-        .try_for_each(|some| adopt_some(config, some, &mut done));
-    (done, on(config, "adopt", "", adopted))
+    let adopted = on(config, "adopt", "", || {
+        wanted
+            .chunks(AT_ONCE)
+            .try_for_each(|some| adopt_some(config, some, &mut done))
+    });
+    (done, adopted)
 }
 
 /// Under PVE's lock, after another look.

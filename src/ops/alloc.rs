@@ -32,8 +32,9 @@ pub fn alloc_image(
     let object = name
         .filter(|name| !name.is_empty())
         .map_or(format!("a disk for guest {vmid}"), str::to_owned);
-    let result = Order::parse(config, vmid, fmt, name, size_kib).and_then(|order| alloc(config, &order));
-    on(config, "allocate", &object, result)
+    on(config, "allocate", &object, || {
+        Order::parse(config, vmid, fmt, name, size_kib).and_then(|order| alloc(config, &order))
+    })
 }
 
 impl Order {

@@ -54,8 +54,9 @@ pub fn get_volume_attribute(config: &Config, volname: &str, name: &str) -> Resul
     let Some(attribute) = Attribute::parse(name) else {
         return Ok(None);
     };
-    let found = get(config, volname, attribute);
-    on(config, "attributes of", volname, found)
+    on(config, "attributes of", volname, || {
+        get(config, volname, attribute)
+    })
 }
 
 fn get(config: &Config, volname: &str, attribute: Attribute) -> Result<Option<String>> {
@@ -66,8 +67,9 @@ fn get(config: &Config, volname: &str, attribute: Attribute) -> Result<Option<St
 
 /// An empty value takes the attribute away.
 pub fn update_volume_attribute(config: &Config, volname: &str, name: &str, value: &str) -> Result<()> {
-    let updated = update(config, volname, name, value);
-    on(config, &format!("set {name} of"), volname, updated)
+    on(config, "set", &format!("{name} of {volname}"), || {
+        update(config, volname, name, value)
+    })
 }
 
 fn update(config: &Config, volname: &str, name: &str, value: &str) -> Result<()> {

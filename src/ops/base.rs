@@ -20,7 +20,7 @@ use crate::volume::{DeviceName, Mark, SnapName, Volname, ZvolName, mark};
 
 /// The template's volume name. The device keeps its identity and its number.
 pub fn create_base(config: &Config, volname: &str) -> Result<String> {
-    on(config, "make a template of", volname, convert(config, volname))
+    on(config, "make a template of", volname, || convert(config, volname))
 }
 
 fn convert(config: &Config, volname: &str) -> Result<String> {

@@ -17,7 +17,9 @@ use crate::volume::{Mark, SnapName, Volname, ZvolName};
 /// The clone's volume name; that of a template's clone names the template before a slash.
 pub fn clone_image(config: &Config, volname: &str, vmid: &str, snapname: Option<&str>) -> Result<String> {
     let object = format!("{volname} for guest {vmid}");
-    on(config, "clone", &object, clone(config, volname, vmid, snapname))
+    on(config, "clone", &object, || {
+        clone(config, volname, vmid, snapname)
+    })
 }
 
 /// What is cloned.

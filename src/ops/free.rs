@@ -33,20 +33,22 @@ pub fn free_image(
     _is_base: bool,
     format: Option<&str>,
 ) -> Result<Option<String>> {
-    let result = match format.filter(|format| !matches!(*format, "" | "raw")) {
-        Some(other) => Err(Error::invalid(format!(
-            "format '{other}' is not one of this storage"
-        ))),
-        None => free(config, volname),
-    };
-    on(config, "free", volname, result)
+    on(config, "free", volname, || {
+        match format.filter(|format| !matches!(*format, "" | "raw")) {
+            Some(other) => Err(Error::invalid(format!(
+                "format '{other}' is not one of this storage"
+            ))),
+            None => free(config, volname),
+        }
+    })
 }
 
 /// The rest of free_image, outside the lock.
 pub fn free_image_finish(config: &Config, token: &str) -> Result<()> {
-    let result = Doomed::from_token(token)
-        .and_then(|doomed| finish(config, &doomed, &mut api(config, Lane::Work, FREE_CLOSURE)));
-    on(config, "remove", token, result)
+    on(config, "remove", token, || {
+        let doomed = Doomed::from_token(token)?;
+        finish(config, &doomed, &mut api(config, Lane::Work, FREE_CLOSURE))
+    })
 }
 
 /// A zvol that waits for its destruction.

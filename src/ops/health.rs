@@ -79,7 +79,7 @@ impl Check {
 /// In one flight to the NAS, and a connection to each data portal; within five seconds, whatever is silent.
 pub fn health(config: &Config, guests: Option<&[Guest]>) -> Result<Health> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
-    on(config, "check", "", judge(config, guests.as_ref()))
+    on(config, "check", "", || judge(config, guests.as_ref()))
 }
 
 fn judge(config: &Config, guests: Option<&Guests>) -> Result<Health> {

@@ -41,7 +41,7 @@ pub fn on_add(storeid: &str, raw: &Raw, secrets: &Raw, others: &[OtherStorage]) 
     stored.update(raw);
     stored.update(secrets);
     let config = Config::parse_with(storeid, raw, &stored)?;
-    on(&config, "add", "", add(&config, &mut stored, others))?;
+    on(&config, "add", "", || add(&config, &mut stored, others))?;
     secrets::save(storeid, &stored)?;
     Ok(secret_keys_in(raw))
 }
@@ -141,7 +141,7 @@ pub fn on_update(
     }
     if after.api_key.is_some() && (after.api_key != before.api_key || reconnects(changed, deleted)) {
         let config = Config::parse_with(storeid, raw, &after)?;
-        on(&config, "update", "", try_login(&config, &mut after))?;
+        on(&config, "update", "", || try_login(&config, &mut after))?;
     }
     if after != before {
         secrets::save(storeid, &after)?;

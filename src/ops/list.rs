@@ -29,7 +29,7 @@ pub struct Image {
 
 /// All volumes, those of one guest, or those of a list of volume ids, which then is the only filter.
 pub fn list_images(config: &Config, vmid: Option<&str>, vollist: Option<&[String]>) -> Result<Vec<Image>> {
-    on(config, "list", "", list(config, vmid, vollist))
+    on(config, "list", "", || list(config, vmid, vollist))
 }
 
 fn list(config: &Config, vmid: Option<&str>, vollist: Option<&[String]>) -> Result<Vec<Image>> {
@@ -87,7 +87,7 @@ pub struct SizeInfo {
 }
 
 pub fn volume_size_info(config: &Config, volname: &str, timeout: Option<&str>) -> Result<SizeInfo> {
-    on(config, "size of", volname, size_info(config, volname, timeout))
+    on(config, "size of", volname, || size_info(config, volname, timeout))
 }
 
 fn size_info(config: &Config, volname: &str, timeout: Option<&str>) -> Result<SizeInfo> {

@@ -33,7 +33,7 @@ mod transfer;
 mod transport_move;
 mod users;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use activate::{activate_volume, deactivate_volume};
 pub use adopt::{Adoptable, adopt, adoptable};
@@ -71,6 +71,7 @@ use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::logging::{self, Level};
+use crate::metrics::Counters;
 use crate::sys::signals::Held;
 use crate::undo::Undo;
 
@@ -110,8 +111,20 @@ fn undone(undo: Undo<'_, Api>, api: &Api, cause: Error) -> Error {
     undo.roll_back(&mut api.for_undo(Deadline::within(budget)), cause)
 }
 
-/// Names operation, object and storage in the error.
-fn on<T>(config: &Config, operation: &str, object: &str, result: Result<T>) -> Result<T> {
+/// Does it, counts it, and names operation, object and storage in the error.
+fn on<T>(config: &Config, operation: &str, object: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    named(config, operation, object, counted(config, operation, work))
+}
+
+/// Under its row in the table of `metrics`.
+fn counted<T>(config: &Config, operation: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let started = Instant::now();
+    let result = work();
+    Counters::of(&config.storeid).operation(operation, result.is_ok(), started.elapsed());
+    result
+}
+
+fn named<T>(config: &Config, operation: &str, object: &str, result: Result<T>) -> Result<T> {
     let object = if object.is_empty() {
         String::new()
     } else {

@@ -28,8 +28,9 @@ pub fn rename_volume(
     target_volname: Option<&str>,
 ) -> Result<String> {
     let object = format!("{volname} for guest {target_vmid}");
-    let renamed = rename(config, volname, target_vmid, target_volname);
-    on(config, "rename", &object, renamed)
+    on(config, "rename", &object, || {
+        rename(config, volname, target_vmid, target_volname)
+    })
 }
 
 fn rename(config: &Config, volname: &str, vmid: &str, target: Option<&str>) -> Result<String> {

@@ -20,12 +20,9 @@ pub fn volume_resize(
     _running: bool,
     snapname: Option<&str>,
 ) -> Result<u64> {
-    on(
-        config,
-        "resize",
-        volname,
-        resize(config, volname, bytes, snapname),
-    )
+    on(config, "resize", volname, || {
+        resize(config, volname, bytes, snapname)
+    })
 }
 
 fn resize(config: &Config, volname: &str, bytes: &str, snapname: Option<&str>) -> Result<u64> {

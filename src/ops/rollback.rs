@@ -2,7 +2,7 @@
 
 use super::look::ours_to_change;
 use super::snapshot::{by_age, is_ours, short};
-use super::{LIST, ROLLBACK, api, device, image, on};
+use super::{LIST, ROLLBACK, api, counted, device, image, named, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::snapshot::{self as api_snapshot, Snapshot};
 use crate::api::{Answers, Api, Flight, Lane, Ticket};
@@ -23,8 +23,10 @@ pub struct Possible {
 /// One flight. "No" is an answer, not an error: PVE shows the blockers.
 pub fn volume_rollback_is_possible(config: &Config, volname: &str, snapname: &str) -> Result<Possible> {
     let what = format!("{volname}@{snapname}");
-    let judged = possible(config, volname, snapname);
-    on(config, "roll back", &what, judged).map(|refusal| match refusal {
+    let judged = counted(config, "judge rolling back", || {
+        possible(config, volname, snapname)
+    });
+    named(config, "roll back", &what, judged).map(|refusal| match refusal {
         None => Possible::default(),
         Some(Refusal { blockers, error }) => Possible {
             blockers,
@@ -147,8 +149,9 @@ fn newer_exist(full: &str, ours: &[String], foreign: &[String]) -> Error {
 
 /// The device of this node shows the old data afterwards, under the same number.
 pub fn volume_snapshot_rollback(config: &Config, volname: &str, snapname: &str) -> Result<()> {
-    let rolled = roll_back(config, volname, snapname);
-    on(config, "roll back", &format!("{volname}@{snapname}"), rolled)
+    on(config, "roll back", &format!("{volname}@{snapname}"), || {
+        roll_back(config, volname, snapname)
+    })
 }
 
 fn roll_back(config: &Config, volname: &str, snapname: &str) -> Result<()> {

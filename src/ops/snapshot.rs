@@ -17,8 +17,9 @@ use crate::volume::{SnapName, Volname, ZvolName, mark};
 
 /// Returns when the server has the snapshot.
 pub fn volume_snapshot(config: &Config, volname: &str, snapname: &str) -> Result<()> {
-    let taken = take(config, volname, snapname);
-    on(config, "snapshot", &format!("{volname}@{snapname}"), taken)
+    on(config, "snapshot", &format!("{volname}@{snapname}"), || {
+        take(config, volname, snapname)
+    })
 }
 
 fn take(config: &Config, volname: &str, snapname: &str) -> Result<()> {
@@ -125,12 +126,11 @@ pub fn by_age(mut snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
 
 /// A snapshot that is not there is no error.
 pub fn volume_snapshot_delete(config: &Config, volname: &str, snapname: &str) -> Result<()> {
-    let deleted = delete(config, volname, snapname);
     on(
         config,
         "delete snapshot",
         &format!("{volname}@{snapname}"),
-        deleted,
+        || delete(config, volname, snapname),
     )
 }
 
@@ -201,7 +201,7 @@ pub struct SnapshotInfo {
 
 /// The volume's own snapshots, oldest first. Those of the server's tasks are not PVE's to show.
 pub fn volume_snapshot_info(config: &Config, volname: &str) -> Result<Vec<SnapshotInfo>> {
-    on(config, "snapshots of", volname, info(config, volname))
+    on(config, "snapshots of", volname, || info(config, volname))
 }
 
 fn info(config: &Config, volname: &str) -> Result<Vec<SnapshotInfo>> {
@@ -240,12 +240,11 @@ pub fn is_ours(name: &SnapName, snapshot: &Snapshot) -> bool {
 }
 
 pub fn rename_snapshot(config: &Config, volname: &str, from: &str, to: &str) -> Result<()> {
-    let renamed = rename(config, volname, from, to);
     on(
         config,
         "rename snapshot",
         &format!("{volname}@{from} to {to}"),
-        renamed,
+        || rename(config, volname, from, to),
     )
 }
 

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::figures::{self, Usage};
 use super::look::{missing_dataset, usable_parent};
-use super::{IDENTITY, api, on};
+use super::{IDENTITY, api, counted, named, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Lane};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::metrics::{Cache, Counters};
 use crate::{logging, transport};
 
 /// check_connection, activate_storage and status together; pvestatd calls them one after the other.
@@ -22,18 +23,24 @@ const LEAST: Duration = Duration::from_millis(300);
 const CHECK_REMEMBERED: Duration = Duration::from_secs(5);
 
 pub fn status(config: &Config) -> Result<Usage> {
+    on(config, "status", "", || now_or_last(config))
+}
+
+fn now_or_last(config: &Config) -> Result<Usage> {
     let result = in_round(config, |deadline| {
         let parent = parent(config, &mut Api::new(config, Lane::Status, deadline))?;
         Ok(usage(&parent))
     });
-    if let Ok(usage) = &result {
-        figures::keep(config, usage);
+    match &result {
+        Ok(usage) => figures::keep(config, usage),
+        Err(error) if error.kind == Kind::RateLimited => {
+            let last = figures::last(config);
+            Counters::of(&config.storeid).cache(Cache::Status, last.is_some());
+            return last.map_or(result, Ok);
+        }
+        Err(_) => {}
     }
-    let repeated = match &result {
-        Err(error) if error.kind == Kind::RateLimited => figures::last(config),
-        _ => None,
-    };
-    on(config, "status", "", repeated.map_or(result, Ok))
+    result
 }
 
 /// A quota is the size of the storage, but only what the pool still has is free.
@@ -109,19 +116,18 @@ pub fn activate_storage(config: &Config) -> Result<()> {
     if recently_checked(config) {
         return Ok(());
     }
-    let result = in_round(config, |deadline| {
-        match parent(config, &mut Api::new(config, Lane::Status, deadline)) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind == Kind::Interrupted => Err(error),
-            Err(error) if unanswered(&error) => reach(config, deadline).map_err(|_| error).map(|()| false),
-            Err(error) => {
-                let error = error.doing(format!("activate storage '{}'", config.storeid));
-                logging::log(logging::Level::Warning, &error.to_string());
-                Ok(false)
-            }
+    let in_time = |deadline| match parent(config, &mut Api::new(config, Lane::Status, deadline)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == Kind::Interrupted => Err(error),
+        Err(error) if unanswered(&error) => reach(config, deadline).map_err(|_| error).map(|()| false),
+        Err(error) => {
+            let error = error.doing(format!("activate storage '{}'", config.storeid));
+            logging::log(logging::Level::Warning, &error.to_string());
+            Ok(false)
         }
-    });
-    match on(config, "activate", "", result)? {
+    };
+    let active = counted(config, "activate storage", || in_round(config, in_time));
+    match named(config, "activate", "", active)? {
         true => remember_check(config),
         false => forget_check(config),
     }
@@ -139,16 +145,17 @@ pub fn deactivate_storage(_config: &Config) -> Result<()> {
 
 /// The guid of the dataset: it stays when the NAS gets another name or address.
 pub fn get_identity(config: &Config) -> Result<String> {
-    let result =
-        parent(config, &mut api(config, Lane::Work, IDENTITY)).and_then(|parent| match parent.guid {
+    on(config, "identity", "", || {
+        let parent = parent(config, &mut api(config, Lane::Work, IDENTITY))?;
+        match parent.guid {
             0 => Err(Error::new(
                 Kind::Unsupported,
                 "this TrueNAS does not tell the guid of a dataset",
             )
             .advice("TrueNAS 25.10 or later does")),
             guid => Ok(format!("truenas-dataset-{guid}")),
-        });
-    on(config, "identity", "", result)
+        }
+    })
 }
 
 #[derive(Default)]
@@ -190,12 +197,14 @@ fn checked_with(config: &Config) -> String {
 }
 
 fn recently_checked(config: &Config) -> bool {
-    with_round(config, |round| {
+    let recently = with_round(config, |round| {
         round
             .checked
             .as_ref()
             .is_some_and(|(at, with)| at.elapsed() < CHECK_REMEMBERED && *with == checked_with(config))
-    })
+    });
+    Counters::of(&config.storeid).cache(Cache::Check, recently);
+    recently
 }
 
 fn remember_check(config: &Config) {

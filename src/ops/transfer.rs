@@ -38,7 +38,9 @@ pub fn transfer_check(format: &str, base_snapshot: Option<&str>, with_snapshots:
 
 /// Writes the volume, or one of its snapshots, to `fd`.
 pub fn volume_export(config: &Config, volname: &str, snapname: Option<&str>, fd: i32) -> Result<()> {
-    on(config, "export", volname, export(config, volname, snapname, fd))
+    on(config, "export", volname, || {
+        export(config, volname, snapname, fd)
+    })
 }
 
 fn export(config: &Config, volname: &str, snapname: Option<&str>, fd: i32) -> Result<()> {
@@ -59,7 +61,7 @@ fn export(config: &Config, volname: &str, snapname: Option<&str>, fd: i32) -> Re
 
 /// The size of the volume that is about to come from `fd`, in bytes.
 pub fn volume_import_size(config: &Config, volname: &str, fd: i32) -> Result<u64> {
-    on(config, "import", volname, import_size(fd))
+    on(config, "import", volname, || import_size(fd))
 }
 
 fn import_size(fd: i32) -> Result<u64> {
@@ -94,7 +96,7 @@ pub fn volume_import_alloc(config: &Config, volname: &str, bytes: u64, allow_ren
 
 /// Fills the new volume from `fd`.
 pub fn volume_import_data(config: &Config, volname: &str, bytes: u64, fd: i32) -> Result<()> {
-    on(config, "import", volname, fill(config, volname, bytes, fd))
+    on(config, "import", volname, || fill(config, volname, bytes, fd))
 }
 
 fn fill(config: &Config, volname: &str, bytes: u64, fd: i32) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::volume::{DeviceName, Volname, ZvolName};
 
 /// In words; empty when nobody does. Who reads one of its snapshots, and a task that has its guest's lock, count too.
 pub fn users(config: &Config, volname: &str) -> Result<Vec<String>> {
-    on(config, "look who uses", volname, find(config, volname))
+    on(config, "look who uses", volname, || find(config, volname))
 }
 
 fn find(config: &Config, volname: &str) -> Result<Vec<String>> {

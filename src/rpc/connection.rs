@@ -1,6 +1,7 @@
 //! One authenticated connection: sends calls together, matches answers by id.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use tungstenite::WebSocket;
 
@@ -11,6 +12,7 @@ use super::wire::{Stream, Wire};
 use super::{Answer, Call};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::metrics::End;
 
 /// The server runs 10 calls of a connection at once (truenas-api §1.4).
 const IN_FLIGHT: usize = 10;
@@ -28,10 +30,23 @@ pub struct Connection {
 /// What became of one call.
 #[derive(Debug)]
 pub enum Outcome {
-    Answered(std::result::Result<Answer, Fault>),
+    /// After so long.
+    Answered(std::result::Result<Answer, Fault>, Duration),
     /// It may have run.
     Lost,
     NotSent,
+}
+
+impl Outcome {
+    /// As it is counted, with the time of an answer.
+    pub fn counted(&self) -> (End, Option<Duration>) {
+        match self {
+            Self::Answered(Ok(_), took) => (End::Answered, Some(*took)),
+            Self::Answered(Err(_), took) => (End::Refused, Some(*took)),
+            Self::Lost => (End::Lost, None),
+            Self::NotSent => (End::Unsent, None),
+        }
+    }
 }
 
 /// Outcomes in the order of the calls, and why the connection broke if it did.
@@ -115,22 +130,23 @@ impl Connection {
                 let id = self.next_id;
                 self.next_id += 1;
                 self.send(id, call, outcomes.get_mut(index))?;
-                waiting.insert(id, (index, call.method));
+                waiting.insert(id, (index, call.method, Instant::now()));
             }
             if waiting.is_empty() {
                 return Ok(());
             }
             match self.receive()? {
                 Received::Reply { id, outcome } => {
-                    if let Some((index, method)) = waiting.remove(&id) {
+                    if let Some((index, method, sent)) = waiting.remove(&id) {
                         room = left_by(&outcome, room)?;
                         if let Some(slot) = outcomes.get_mut(index) {
-                            *slot = Outcome::Answered(outcome.map(|text| Answer::new(method, text)));
+                            let outcome = outcome.map(|text| Answer::new(method, text));
+                            *slot = Outcome::Answered(outcome, sent.elapsed());
                         }
                     }
                 }
                 Received::HandedBack(why) => {
-                    for (index, _) in waiting.into_values() {
+                    for (index, ..) in waiting.into_values() {
                         if let Some(slot) = outcomes.get_mut(index) {
                             *slot = Outcome::NotSent;
                         }

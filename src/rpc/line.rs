@@ -13,6 +13,7 @@ use super::{Call, dial, login, reach};
 use crate::config::{Credentials, Nas};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::metrics::Counters;
 
 /// A server that does not take a request for so long is gone.
 const SENDING: Duration = Duration::from_secs(10);
@@ -23,6 +24,7 @@ const WHOLE: Duration = Duration::from_secs(30);
 pub struct Line {
     nas: Nas,
     socket: WebSocket<Stream>,
+    counters: Counters,
     pub version: Option<String>,
 }
 
@@ -32,13 +34,20 @@ impl Line {
         let dialled = dial::dial(storeid, nas, Lane::Node, deadline)?;
         let address = dialled.address;
         let mut connection = Connection::direct(dialled.socket);
-        login::log_in(&mut connection, address.ip(), credentials, Lane::Node, deadline).inspect_err(
-            |error| {
-                if error.kind == Kind::Timeout {
-                    reach::remember_dead(address, error);
-                }
-            },
-        )?;
+        let counters = Counters::of(storeid);
+        login::log_in(
+            &mut connection,
+            address.ip(),
+            credentials,
+            Lane::Node,
+            deadline,
+            &counters,
+        )
+        .inspect_err(|error| {
+            if error.kind == Kind::Timeout {
+                reach::remember_dead(address, error);
+            }
+        })?;
         let version = version(&mut connection, deadline);
         let socket = connection
             .into_socket()
@@ -48,6 +57,7 @@ impl Line {
         Ok(Self {
             nas: nas.clone(),
             socket,
+            counters,
             version,
         })
     }
@@ -68,6 +78,11 @@ impl Line {
     pub fn send(&mut self, text: String) -> Result<()> {
         self.within(SENDING);
         wire::send(&mut self.socket, Message::text(text))
+    }
+
+    /// A request that was sent already will be sent on the next connection.
+    pub fn goes_again(&self, method: &str) {
+        self.counters.again(method);
     }
 
     pub fn ping(&mut self) -> Result<()> {
@@ -93,7 +108,7 @@ impl Line {
 fn version(connection: &mut Connection, deadline: Deadline) -> Option<String> {
     let asked = [Call::read("system.version_short", json!([]))];
     match connection.run(&asked, deadline).outcomes.pop() {
-        Some(Outcome::Answered(Ok(answer))) => answer.decode().ok(),
+        Some(Outcome::Answered(Ok(answer), _)) => answer.decode().ok(),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ use super::{Answer, Call};
 use crate::config::Credentials;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::metrics::{Counters, End, Login};
 
 pub fn log_in(
     connection: &mut Connection,
@@ -19,13 +20,19 @@ pub fn log_in(
     credentials: &Credentials,
     lane: Lane,
     deadline: Deadline,
+    counters: &Counters,
 ) -> Result<()> {
-    let slot = budget::take(address, lane, deadline)?;
+    let slot = budget::take(address, lane, deadline).inspect_err(|error| {
+        if error.kind == Kind::RateLimited {
+            counters.login(Login::NoSlot);
+        }
+    })?;
     let sent = Instant::now();
     let outcome = match &credentials.api_user {
-        Some(user) => with_user(connection, user, credentials, deadline),
-        None => with_key_alone(connection, credentials, deadline),
+        Some(user) => with_user(connection, user, credentials, deadline, counters),
+        None => with_key_alone(connection, credentials, deadline, counters),
     };
+    counters.login(counted(&outcome));
     match outcome {
         Err(error) => Err(match error.kind {
             Kind::RateLimited => slot.was_refused(&error),
@@ -45,6 +52,15 @@ pub fn log_in(
     }
 }
 
+fn counted(outcome: &Result<()>) -> Login {
+    match outcome.as_ref().map_err(|error| error.kind) {
+        Ok(()) => Login::Done,
+        Err(Kind::Auth) => Login::Refused,
+        Err(Kind::RateLimited) => Login::Limited,
+        Err(_) => Login::Failed,
+    }
+}
+
 #[derive(Deserialize)]
 struct LoginReply {
     response_type: String,
@@ -55,6 +71,7 @@ fn with_user(
     user: &str,
     credentials: &Credentials,
     deadline: Deadline,
+    counters: &Counters,
 ) -> Result<()> {
     let params = json!([{
         "mechanism": "API_KEY_PLAIN",
@@ -62,7 +79,7 @@ fn with_user(
         "api_key": credentials.api_key.reveal(),
         "login_options": {"user_info": false},
     }]);
-    let reply: LoginReply = call(connection, "auth.login_ex", params, deadline)?.decode()?;
+    let reply: LoginReply = call(connection, "auth.login_ex", params, deadline, counters)?.decode()?;
     let refused = |why: &str| refusal(format!("TrueNAS refused the login of user '{user}': {why}"));
     match reply.response_type.as_str() {
         "SUCCESS" => Ok(()),
@@ -79,9 +96,14 @@ fn with_user(
     }
 }
 
-fn with_key_alone(connection: &mut Connection, credentials: &Credentials, deadline: Deadline) -> Result<()> {
+fn with_key_alone(
+    connection: &mut Connection,
+    credentials: &Credentials,
+    deadline: Deadline,
+    counters: &Counters,
+) -> Result<()> {
     let params = json!([credentials.api_key.reveal()]);
-    match call(connection, "auth.login_with_api_key", params, deadline) {
+    match call(connection, "auth.login_with_api_key", params, deadline, counters) {
         Ok(answer) if answer.decode::<bool>()? => Ok(()),
         Ok(_) => Err(refusal(
             "TrueNAS refused the API key: it is wrong, expired or revoked".into(),
@@ -106,11 +128,15 @@ fn call(
     method: &'static str,
     params: serde_json::Value,
     deadline: Deadline,
+    counters: &Counters,
 ) -> Result<Answer> {
     let mut flight = connection.run(&[Call::read(method, params)], deadline);
-    match (flight.outcomes.pop(), flight.broken) {
-        (Some(Outcome::Answered(Ok(answer))), _) => Ok(answer),
-        (Some(Outcome::Answered(Err(fault))), _) => Err(limited(fault.into_error(method))),
+    let outcome = flight.outcomes.pop();
+    let (end, took) = outcome.as_ref().map_or((End::Unsent, None), Outcome::counted);
+    counters.call(method, end, took);
+    match (outcome, flight.broken) {
+        (Some(Outcome::Answered(Ok(answer), _)), _) => Ok(answer),
+        (Some(Outcome::Answered(Err(fault), _)), _) => Err(limited(fault.into_error(method))),
         (_, Some(broken)) => Err(broken),
         (_, None) => Err(Error::new(Kind::Internal, format!("{method}: no answer"))),
     }

@@ -15,6 +15,7 @@ use super::frame::message;
 pub struct Request {
     text: String,
     id: Range<usize>,
+    method: String,
 }
 
 #[derive(Deserialize)]
@@ -44,9 +45,14 @@ impl Request {
             "null" => Err("a request without an id".to_owned()),
             id => {
                 let id = within(&text, id).ok_or_else(|| "not a JSON-RPC request".to_owned())?;
-                Ok(Self { text, id })
+                let method = request.method.into_owned();
+                Ok(Self { text, id, method })
             }
         }
+    }
+
+    pub fn method(&self) -> &str {
+        &self.method
     }
 
     pub fn id(&self) -> &str {

@@ -12,6 +12,7 @@ use crate::config::{Config, Credentials, Nas};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::logging::{self, Level};
+use crate::metrics::{Counters, End};
 
 /// Connections that nobody uses right now. Taken out for a flight, so that neither a fork nor a Perl signal
 /// handler in the middle of one can find it here.
@@ -23,6 +24,7 @@ pub struct Session {
     credentials: Credentials,
     lane: Lane,
     debug: u8,
+    counters: Counters,
 }
 
 impl Session {
@@ -33,6 +35,7 @@ impl Session {
             credentials: config.credentials.clone(),
             lane,
             debug: config.debug,
+            counters: Counters::of(&config.storeid),
         }
     }
 
@@ -43,6 +46,7 @@ impl Session {
             credentials: self.credentials.clone(),
             lane,
             debug: self.debug,
+            counters: self.counters.clone(),
         }
     }
 
@@ -116,7 +120,14 @@ impl Session {
     fn log_in(&self, dialled: Dialled, deadline: Deadline) -> Result<Connection> {
         let mut connection = Connection::direct(dialled.socket);
         let address = dialled.address.ip();
-        login::log_in(&mut connection, address, &self.credentials, self.lane, deadline)?;
+        login::log_in(
+            &mut connection,
+            address,
+            &self.credentials,
+            self.lane,
+            deadline,
+            &self.counters,
+        )?;
         Ok(connection)
     }
 }
@@ -130,7 +141,12 @@ impl Rpc for Session {
                 .into_iter()
                 .map(|answer| answer.map_err(|error| self.advised(error)))
                 .collect()),
-            Err(error) => Err(self.advised(error)),
+            Err(error) => {
+                for call in calls {
+                    self.counters.call(call.method, End::Unsent, None);
+                }
+                Err(self.advised(error))
+            }
         };
         reach::heard(&self.nas, self.lane, &results, started.elapsed());
         if self.debug >= 2 {
@@ -192,7 +208,7 @@ impl Session {
             };
             let whole = flight.broken.is_none();
             let handed_back = flight.handed_back;
-            settle(calls, &open, flight, &chances, old_login, &mut results);
+            self.settle(calls, &open, flight, &chances, old_login, &mut results);
             if results.iter().all(Option::is_some) {
                 if let Some(connection) = connection.filter(|_| whole) {
                     self.keep(connection);
@@ -202,6 +218,41 @@ impl Session {
             match handed_back {
                 true => chances.node_session = false,
                 false => chances.again = false,
+            }
+        }
+    }
+
+    /// Files the outcomes under `results`; leaves open what may go out again on a fresh connection.
+    fn settle(
+        &self,
+        calls: &[Call],
+        open: &[usize],
+        flight: Flight,
+        chances: &Chances,
+        old_login: bool,
+        results: &mut [Option<Result<Answer>>],
+    ) {
+        let cause = flight.broken.as_ref();
+        let again = chances.again && cause.is_none_or(|error| error.kind == Kind::Unreachable);
+        for (at, outcome) in open.iter().zip(flight.outcomes) {
+            let (Some(call), Some(slot)) = (calls.get(*at), results.get_mut(*at)) else {
+                continue;
+            };
+            let (end, took) = outcome.counted();
+            *slot = match outcome {
+                Outcome::Answered(Ok(answer), _) => Some(Ok(answer)),
+                // Neither ran: an old login may have ended (truenas-api §1.3, §2.4).
+                Outcome::Answered(Err(fault), _) if again && old_login && fault.is_of_login() => None,
+                Outcome::Answered(Err(fault), _) => Some(Err(fault.into_error(call.method))),
+                Outcome::Lost if call.effect == Effect::Mutation => Some(Err(lost(call, cause))),
+                Outcome::NotSent if again || flight.handed_back => None,
+                Outcome::Lost if again => None,
+                Outcome::Lost | Outcome::NotSent => Some(Err(broken(call, cause))),
+            };
+            match (&slot, end) {
+                (Some(_), end) => self.counters.call(call.method, end, took),
+                (None, End::Unsent) => {}
+                (None, _) => self.counters.again(call.method),
             }
         }
     }
@@ -215,34 +266,6 @@ fn unanswered(calls: &[Call], results: &[Option<Result<Answer>>]) -> (Vec<usize>
         .filter(|(_, (_, result))| result.is_none())
         .map(|(at, (call, _))| (at, call.clone()))
         .unzip()
-}
-
-/// Files the outcomes under `results`; leaves open what may go out again on a fresh connection.
-fn settle(
-    calls: &[Call],
-    open: &[usize],
-    flight: Flight,
-    chances: &Chances,
-    old_login: bool,
-    results: &mut [Option<Result<Answer>>],
-) {
-    let cause = flight.broken.as_ref();
-    let again = chances.again && cause.is_none_or(|error| error.kind == Kind::Unreachable);
-    for (at, outcome) in open.iter().zip(flight.outcomes) {
-        let (Some(call), Some(slot)) = (calls.get(*at), results.get_mut(*at)) else {
-            continue;
-        };
-        *slot = match outcome {
-            Outcome::Answered(Ok(answer)) => Some(Ok(answer)),
-            // Neither ran: an old login may have ended (truenas-api §1.3, §2.4).
-            Outcome::Answered(Err(fault)) if again && old_login && fault.is_of_login() => None,
-            Outcome::Answered(Err(fault)) => Some(Err(fault.into_error(call.method))),
-            Outcome::Lost if call.effect == Effect::Mutation => Some(Err(lost(call, cause))),
-            Outcome::NotSent if again || flight.handed_back => None,
-            Outcome::Lost if again => None,
-            Outcome::Lost | Outcome::NotSent => Some(Err(broken(call, cause))),
-        };
-    }
 }
 
 /// A mutation that was sent and never answered; a signal is told apart, because nobody may wait after it.

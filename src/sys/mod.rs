@@ -4,6 +4,7 @@
 pub mod activation;
 pub mod block;
 pub mod clock;
+pub mod counted;
 pub mod down;
 #[cfg(feature = "fake-node")]
 pub mod fake_node;

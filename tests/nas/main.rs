@@ -19,6 +19,7 @@ mod list;
 mod logins;
 mod lying;
 mod lying_server;
+mod metrics;
 mod model;
 mod node_session;
 mod nvme;

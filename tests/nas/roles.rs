@@ -64,20 +64,24 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The texts behind every `Call::read(`, `Call::mutation(` and `call(connection,`.
-fn called() -> BTreeSet<String> {
+pub fn called() -> BTreeSet<String> {
+    let methods = behind(&["Call::read(", "Call::mutation(", "call(connection,"]);
+    methods
+        .into_iter()
+        .filter(|method| method.contains('.'))
+        .collect()
+}
+
+/// The texts behind any of these in the program.
+pub fn behind(openings: &[&str]) -> BTreeSet<String> {
     let mut paths = Vec::new();
     sources(&root().join("src"), &mut paths);
     let mut found = BTreeSet::new();
     for path in paths {
         let code = fs::read_to_string(path).unwrap();
-        for opening in ["Call::read(", "Call::mutation(", "call(connection,"] {
-            for rest in code.split(opening).skip(1) {
-                let method = rest
-                    .trim_start()
-                    .strip_prefix('"')
-                    .and_then(|rest| rest.split('"').next());
-                found.extend(method.filter(|method| method.contains('.')).map(str::to_owned));
-            }
+        for rest in openings.iter().flat_map(|opening| code.split(opening).skip(1)) {
+            let text = rest.trim_start().strip_prefix('"');
+            found.extend(text.and_then(|text| text.split('"').next()).map(str::to_owned));
         }
     }
     found

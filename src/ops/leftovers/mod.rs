@@ -68,7 +68,7 @@ pub struct Leftover {
 /// with its owner. Whether a volume has a guest is told where the guests are given.
 pub fn leftovers(config: &Config, guests: Option<&[Guest]>) -> Result<Vec<Leftover>> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
-    on(config, "look for leftovers", "", find(config, guests.as_ref()))
+    on(config, "look for leftovers", "", || find(config, guests.as_ref()))
 }
 
 /// Whether it can go without anybody missing it: it holds no data that was not given up already.
@@ -90,7 +90,7 @@ pub fn remove_leftover(config: &Config, left: &Leftover) -> Result<()> {
     };
     match left.what {
         What::Doomed => free_image_finish(config, name.as_str()),
-        _ => on(config, "remove", &left.object, lost_export(config, name)),
+        _ => on(config, "remove", &left.object, || lost_export(config, name)),
     }
 }
 

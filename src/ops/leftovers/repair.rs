@@ -31,7 +31,9 @@ pub(super) fn is_possible(look: &Look, guests: Option<&Guests>, zvol: &ZvolName,
 
 /// Under PVE's lock and with a new look: a task that renames it just now has it until it ends.
 pub fn rename_back(config: &Config, left: &Leftover, guests: &[Guest]) -> Result<()> {
-    on(config, "rename back", &left.object, again(config, left, guests))
+    on(config, "rename back", &left.object, || {
+        again(config, left, guests)
+    })
 }
 
 fn again(config: &Config, left: &Leftover, guests: &[Guest]) -> Result<()> {

@@ -50,13 +50,15 @@ pub fn plan_key_rotation(config: &Config) -> Result<Plan> {
             half_done,
         })
     };
-    on(config, "look at the API key", "", plan())
+    on(config, "look at the API key", "", plan)
 }
 
 /// Whatever fails before the new key is stored leaves the old one as it was, and the new one gone. Afterwards the next call
 /// finishes it. `Some` says why the old key was not revoked.
 pub fn rotate_key(config: &Config, order: &Order, progress: Progress<'_>) -> Result<Option<String>> {
-    on(config, "rotate the API key", "", rotate(config, order, progress))
+    on(config, "rotate the API key", "", || {
+        rotate(config, order, progress)
+    })
 }
 
 /// What each node does: the key that is not used yet has to be good from here too.
@@ -66,7 +68,7 @@ pub fn try_next_key(config: &Config) -> Result<()> {
         None => Err(Error::new(Kind::NotFound, "there is no new key to be tried")
             .advice("this is for pvetruenas rotate-key on another node")),
     };
-    on(config, "try the new API key", "", tried())
+    on(config, "try the new API key", "", tried)
 }
 
 fn rotate(config: &Config, order: &Order, progress: Progress<'_>) -> Result<Option<String>> {

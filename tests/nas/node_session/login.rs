@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use pve_storage_truenas::metrics::{Counters, Login};
 use serde_json::json;
 
 use super::world::{NodeSession, Process, faults, section, write_sections};
@@ -31,6 +32,15 @@ fn a_login_that_is_over_is_made_anew_and_nobody_notices() {
         }
     }
     assert_eq!(logins(&nas), 2);
+    // The processes of this test count nothing.
+    let counters = Counters::of(&nas.storeid);
+    assert_eq!(counters.logins(Login::Done), 2);
+    let again: Vec<(&str, bool)> = counters
+        .calls()
+        .iter()
+        .map(|calls| (calls.method, calls.again > 0))
+        .collect();
+    assert_eq!(again, [("auth.login_ex", false), (PARENT, true)]);
 }
 
 #[test]
