@@ -64,7 +64,7 @@ pub const METHODS: [&str; 52] = [
 ];
 
 /// As errors call them, and as the plugin's method or the tool's verb is called. Sorted; `other` stands behind them.
-pub const OPERATIONS: [(&str, &str); 35] = [
+pub const OPERATIONS: [(&str, &str); 36] = [
     ("activate", "activate_volume"),
     ("activate storage", "activate_storage"),
     ("add", "on_add_hook"),
@@ -86,6 +86,7 @@ pub const OPERATIONS: [(&str, &str); 35] = [
     ("look for volumes of other clusters", "adopt_plan"),
     ("look who uses", "users"),
     ("make a template of", "create_base"),
+    ("measure", "metrics"),
     ("remove", "free_image_finish"),
     ("rename", "rename_volume"),
     ("rename back", "orphans_rename_back"),

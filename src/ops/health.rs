@@ -18,7 +18,7 @@ use crate::transport::{self, Portal, Transport};
 pub const NEARLY_FULL: u64 = 80;
 pub const FULL: u64 = 90;
 /// A connection within a site takes milliseconds.
-const PORTALS: Duration = Duration::from_millis(1500);
+pub(super) const PORTALS: Duration = Duration::from_millis(1500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {

@@ -20,6 +20,7 @@ mod leftovers;
 mod list;
 mod look;
 mod mark;
+mod measure;
 mod name;
 mod others;
 mod rename;
@@ -50,6 +51,7 @@ pub use leftovers::{
 };
 pub use list::{Image, SizeInfo, list_images, volume_size_info};
 pub use look::Owner;
+pub use measure::{Figures, Measured, Paths, measure};
 pub use name::{ParsedVolname, VolumePath, parse_volname, path, volume_has_feature};
 pub use rename::rename_volume;
 pub use resize::volume_resize;

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,6 +37,24 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
         .open(path)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+/// As `replace`, for everybody to read, in a folder that others may write to.
+pub fn publish(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("tmp.{}", std::process::id()));
+    let _left_by_a_process_of_this_id = fs::remove_file(&temporary);
+    let written = write_public(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _gone_or_never_made = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn write_public(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    // Whatever the umask is.
+    file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    file.write_all(content)
 }
 
 /// One of several holders; `None` where somebody holds it alone.

@@ -96,6 +96,7 @@ fn said(config: &Config, found: &[Adoptable], done: &[ZvolName], ended: Option<R
         text: text(config, &rows, ended.is_some(), failure),
         json: object(config, &rows, failure),
         warnings: Vec::new(),
+        tells_all: false,
         exit: match (&ended, failure) {
             (_, Some(_)) => Exit::Failed,
             (None, None) if !found.is_empty() => Exit::Warning,

@@ -44,6 +44,17 @@ pub enum Verb {
     /// A cluster that still runs would write to the same disks: with --apply it asks, and a program that cannot be asked says --yes.
     #[command(after_long_help = ADOPT_JSON)]
     Adopt(Adopt),
+    /// Print figures of the storages for Prometheus
+    ///
+    /// What each TrueNAS says of its storage: capacity, volumes, snapshots, thin provisioning, leftovers; and this node of its paths
+    /// there. What the processes of this node have done for it since it was started: calls of the API, logins, operations, each
+    /// with how many and how long, and what was answered from memory. One query for each storage, all at once, within five
+    /// seconds. Nothing is changed.
+    ///
+    /// Where no storage is given, those that are disabled or not for this node are left out. A storage that cannot be asked is
+    /// truenas_up 0, and has no figures but those of this node; the reason is a warning on standard error.
+    #[command(after_long_help = METRICS_JSON)]
+    Metrics(Metrics),
     /// Show what is left over on the TrueNAS: of calls that were cut off, or of what was done by hand
     ///
     /// Exports whose zvol is gone, halves of exports, volumes that nothing exports, zvols whose renaming was cut off, freed
@@ -106,6 +117,23 @@ pub struct Health {
     /// Print one line with figures, as Nagios and Icinga read it
     #[arg(long, conflicts_with = "json")]
     pub nagios: bool,
+}
+
+const METRICS_JSON: &str = "\
+Exit status: 0 the figures were told, whatever they say; 2 they were not: no storage.cfg, or FILE could not be written; 3 wrong usage.
+
+With --json: \"verb\", \"warnings\" (a list), \"families\" (a list, each with \"name\", \"type\", \"help\", \"samples\": a list, \
+each with \"name\", \"labels\", \"value\").";
+
+#[derive(Debug, Args)]
+pub struct Metrics {
+    /// The storages to look at; all of this type where none is given
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storages: Vec<String>,
+    /// Write the text to a file, in one step, for everybody to read: the textfile collector of node_exporter finds it in
+    /// /var/lib/prometheus/node-exporter/
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub output: Option<PathBuf>,
 }
 
 const ORPHANS_JSON: &str = "\
@@ -225,6 +253,7 @@ impl Verb {
         match self {
             Self::Adopt(_) => "adopt",
             Self::Health(_) => "health",
+            Self::Metrics(_) => "metrics",
             Self::Orphans(_) => "orphans",
             Self::RotateKey(_) => "rotate-key",
             Self::TransportMove(_) => "transport-move",
@@ -234,7 +263,7 @@ impl Verb {
 
     pub fn applies(&self) -> bool {
         match self {
-            Self::Health(_) | Self::Users(_) => false,
+            Self::Health(_) | Self::Metrics(_) | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
             Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,

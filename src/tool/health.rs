@@ -5,10 +5,8 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::arguments::Health as Order;
-use super::{Exit, Said, guests, sections};
-use crate::config::guest::Guest;
-use crate::config::section::Section;
-use crate::error::{Error, Kind, Result};
+use super::{Exit, Said, all_at_once, guests, sections};
+use crate::error::{Error, Result};
 use crate::ops::{self, Check, Grade, Health};
 
 /// One storage, and how it is.
@@ -23,7 +21,10 @@ pub fn run(order: &Order) -> Result<Said> {
         sections => sections?,
     };
     let (guests, warnings) = guests();
-    let looked = all_at_once(&sections, guests.as_deref());
+    let looked: Vec<Looked> = all_at_once(&sections, |config| ops::health(config, guests.as_deref()))
+        .into_iter()
+        .map(|(storeid, health)| Looked { storeid, health })
+        .collect();
     Ok(Said {
         text: match order.nagios {
             true => nagios(&looked),
@@ -32,6 +33,7 @@ pub fn run(order: &Order) -> Result<Said> {
         json: json!({"storages": looked.iter().map(object).collect::<Vec<Value>>()}),
         warnings,
         exit: exit(worst_of_all(&looked)),
+        tells_all: false,
     })
 }
 
@@ -42,27 +44,8 @@ fn unknown(error: &Error) -> Said {
         json: Value::Null,
         warnings: Vec::new(),
         exit: exit(Grade::Unknown),
+        tells_all: false,
     }
-}
-
-/// One that is away keeps none of the others waiting.
-fn all_at_once(sections: &[Section], guests: Option<&[Guest]>) -> Vec<Looked> {
-    let look = |section: &Section| section.config().and_then(|config| ops::health(&config, guests));
-    std::thread::scope(|scope| {
-        let looks: Vec<_> = sections
-            .iter()
-            .map(|section| scope.spawn(move || look(section)))
-            .collect();
-        let ended = sections.iter().zip(looks);
-        ended
-            .map(|(section, look)| Looked {
-                storeid: section.storeid.clone(),
-                health: look
-                    .join()
-                    .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the look ended with a panic"))),
-            })
-            .collect()
-    })
 }
 
 fn worst(looked: &Looked) -> Grade {

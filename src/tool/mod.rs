@@ -2,7 +2,9 @@
 
 mod adopt;
 mod arguments;
+mod exposition;
 mod health;
+mod metrics;
 mod orphans;
 mod rotate_key;
 mod transport_move;
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 pub use arguments::Arguments;
 use arguments::Verb;
 
+use crate::config::Config;
 use crate::config::guest::Guest;
 use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
@@ -46,6 +49,8 @@ struct Said {
     warnings: Vec<String>,
     /// Where there was no warning.
     exit: Exit,
+    /// Whoever reads what is said sees what is wrong in it: warnings leave the exit status as it is.
+    tells_all: bool,
 }
 
 pub fn main() -> ExitCode {
@@ -69,6 +74,7 @@ fn run(verb: &Verb) -> Result<Said> {
     match verb {
         Verb::Adopt(order) => adopt::run(order),
         Verb::Health(order) => health::run(order),
+        Verb::Metrics(order) => metrics::run(order),
         Verb::Orphans(order) => orphans::run(order),
         Verb::RotateKey(order) => rotate_key::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
@@ -92,6 +98,28 @@ fn sections(named: &[String]) -> Result<Vec<Section>> {
                 .advice("see: pvesm status"),
         ),
     }
+}
+
+/// One that is away keeps none of the others waiting.
+fn all_at_once<T: Send>(
+    sections: &[Section],
+    look: impl Fn(&Config) -> Result<T> + Sync,
+) -> Vec<(String, Result<T>)> {
+    let look = |section: &Section| section.config().and_then(|config| look(&config));
+    std::thread::scope(|scope| {
+        let looks: Vec<_> = sections
+            .iter()
+            .map(|section| scope.spawn(move || look(section)))
+            .collect();
+        let panicked = || Err(Error::new(Kind::Internal, "the look ended with a panic"));
+        let ended = sections.iter().zip(looks);
+        ended
+            .map(|(section, look)| {
+                let found = look.join().unwrap_or_else(|_| panicked());
+                (section.storeid.clone(), found)
+            })
+            .collect()
+    })
 }
 
 /// Of all nodes; without them the rest is told, with a warning.
@@ -122,7 +150,7 @@ fn refuse(refused: &clap::Error) -> ExitCode {
 fn done(verb: &str, said: Said, as_json: bool) -> Exit {
     let mut warnings = logging::drain_warnings();
     warnings.extend(said.warnings);
-    let exit = said.exit;
+    let (exit, tells_all) = (said.exit, said.tells_all);
     for warning in &warnings {
         eprintln!("pvetruenas: warning: {warning}");
     }
@@ -135,7 +163,7 @@ fn done(verb: &str, said: Said, as_json: bool) -> Exit {
     } else {
         say(&said.text);
     }
-    if warnings.is_empty() {
+    if tells_all || warnings.is_empty() {
         exit
     } else {
         exit.max(Exit::Warning)

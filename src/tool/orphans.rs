@@ -55,6 +55,7 @@ pub fn run(order: &Orphans) -> Result<Said> {
         json: json!({"storages": looked.iter().map(object).collect::<Vec<Value>>()}),
         warnings,
         exit: looked.iter().map(exit).max().unwrap_or(Exit::Done),
+        tells_all: false,
     })
 }
 
@@ -216,7 +217,7 @@ fn age(left: &Leftover) -> Option<String> {
     })
 }
 
-fn word(what: What) -> &'static str {
+pub fn word(what: What) -> &'static str {
     match what {
         What::ExportWithoutZvol => "export-without-zvol",
         What::HalfAnExport => "half-an-export",

@@ -91,6 +91,7 @@ fn said(text: String, json: Value, exit: Exit) -> Said {
         text,
         json,
         warnings: Vec::new(),
+        tells_all: false,
         exit,
     }
 }

@@ -16,6 +16,7 @@ pub fn run(order: &TransportMove) -> Result<Said> {
         json: object(&report),
         warnings: report.warnings,
         exit: Exit::Done,
+        tells_all: false,
     })
 }
 

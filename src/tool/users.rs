@@ -24,5 +24,6 @@ pub fn run(order: &Users) -> Result<Said> {
         },
         json: json!({"volume": order.volid, "users": users}),
         warnings: Vec::new(),
+        tells_all: false,
     })
 }

@@ -8,9 +8,11 @@ use pve_storage_truenas::ops;
 use rstest::rstest;
 use serde_json::json;
 
+use crate::flights::during;
 use crate::node_session::world::faults;
 use crate::roles::{behind, called};
-use crate::support::{Nas, node};
+use crate::support::{DATASET, Nas, node};
+use crate::transport::{Iscsi, Nvme, Transport};
 
 const STOREID: &str = "counted-together";
 const METHOD: &str = "COUNTED_METHOD";
@@ -129,6 +131,28 @@ fn what_was_checked_a_moment_ago_is_known_without_a_question() {
     let counters = Counters::of(&nas.storeid);
     let check = [true, false].map(|hit| counters.cached(Cache::Check, hit));
     assert_eq!(check, [1, 1]);
+}
+
+/// One flight; servers that lack a method are asked for that in their own words in a second one.
+#[rstest]
+fn figures_take_one_flight(#[values(Iscsi, Nvme)] over: Transport) {
+    for version in ["25.10.4", "26.0.0", "27.0.0"] {
+        let nas = over.start(&["--latency", "50", "--link-delay", "0", "--api-version", version]);
+        nas.alloc("100", "1024");
+        let (measured, flights) = during(&nas, || ops::measure(&nas.config(), None).unwrap());
+        let figures = measured.figures.unwrap();
+        assert_eq!((figures.volumes, figures.snapshots.unwrap()), (1, 0), "{version}");
+        assert_eq!(flights, 1, "{version}");
+    }
+}
+
+#[test]
+fn a_server_of_older_words_tells_the_same() {
+    let nas = Nas::start(&["--api-version", "25.04.2", "--preload", "2"]);
+    let snapshot = json!([{"dataset": format!("{DATASET}/vm-100-disk-0"), "name": "one"}]);
+    nas.by_hand("zfs.snapshot.create", snapshot);
+    let figures = ops::measure(&nas.config(), None).unwrap().figures.unwrap();
+    assert_eq!((figures.volumes, figures.snapshots.unwrap()), (2, 1));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod faults;
 mod guests;
 mod health;
 mod killed;
+mod metrics;
 mod moves;
 mod orphans;
 #[path = "../nas/faults/record.rs"]

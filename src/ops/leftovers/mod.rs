@@ -47,6 +47,19 @@ pub enum What {
     StaleSnapshot,
 }
 
+impl What {
+    pub const ALL: [Self; 8] = [
+        Self::ExportWithoutZvol,
+        Self::HalfAnExport,
+        Self::WithoutExport,
+        Self::HalfRenamed,
+        Self::Doomed,
+        Self::Temporary,
+        Self::Moving,
+        Self::WithoutGuest,
+    ];
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     pub what: What,

@@ -1,0 +1,133 @@
+//! The figures of a storage that monitoring draws.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use super::figures::Usage;
+use super::health::PORTALS;
+use super::leftovers::{self, What};
+use super::look::{Look, spelling};
+use super::others::Otherwise;
+use super::{HEALTH, on, storage};
+use crate::api::snapshot::{self, Named};
+use crate::api::{Api, Lane};
+use crate::config::Config;
+use crate::config::guest::{Guest, Guests};
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::transport::{self, Transport};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    pub figures: Result<Figures>,
+    /// A login included where there was none.
+    pub took: Duration,
+    pub paths: Paths,
+}
+
+/// What the NAS says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figures {
+    pub usage: Usage,
+    pub volumes: u64,
+    /// The sizes of all volumes.
+    pub allocated: u64,
+    /// What they take of the pool, with their snapshots, and with what is reserved for thick ones.
+    pub physical: u64,
+    /// Of these volumes, whoever made them.
+    pub snapshots: Result<u64>,
+    /// How many of each kind; none where nobody could tell.
+    pub leftovers: Vec<(What, u64)>,
+}
+
+/// How many data portals there are, by what this node has with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Paths {
+    pub connected: u64,
+    /// Takes connections; this node has none with it.
+    pub idle: u64,
+    pub dead: u64,
+}
+
+/// In one flight to the NAS, two to a server that lacks methods, and a connection to each data portal; within five seconds.
+pub fn measure(config: &Config, guests: Option<&[Guest]>) -> Result<Measured> {
+    let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
+    let (transport, started) = (transport::of(config)?, Instant::now());
+    let deadline = Deadline::within(HEALTH);
+    let figures = on(config, "measure", "", || {
+        ask(
+            config,
+            transport.as_ref(),
+            guests.as_ref(),
+            deadline.keeping(PORTALS),
+        )
+    });
+    let took = started.elapsed();
+    Ok(Measured {
+        figures,
+        took,
+        paths: paths(transport.as_ref(), deadline.at_most(PORTALS)),
+    })
+}
+
+fn ask(
+    config: &Config,
+    transport: &dyn Transport,
+    guests: Option<&Guests>,
+    deadline: Deadline,
+) -> Result<Figures> {
+    let mut api = Api::new(config, Lane::Work, deadline);
+    let otherwise = Otherwise::ask(config, &mut api);
+    let snapshots = api.with_next(snapshot::names_in_pool_of(&config.dataset));
+    let look = Look::inspection(config, transport, &mut api)?;
+    let otherwise = Otherwise::came(otherwise, &mut api)?;
+    let snapshots = api.came(snapshots);
+    let mut figures = Figures {
+        usage: storage::usage(&look.parent),
+        volumes: 0,
+        allocated: 0,
+        physical: 0,
+        snapshots: Ok(0),
+        leftovers: counted(
+            &leftovers::of_look(config, guests, &look, &otherwise)?,
+            guests.is_some(),
+        ),
+    };
+    let mut names = HashSet::new();
+    for (zvol, row) in &look.children {
+        let others = otherwise.has(zvol, row, look.exports.as_ref());
+        if others || spelling(config, &look, zvol, row)?.is_none() {
+            continue;
+        }
+        names.insert(row.name.as_str());
+        figures.volumes += 1;
+        figures.allocated = figures.allocated.saturating_add(row.volsize);
+        figures.physical = figures.physical.saturating_add(row.used);
+    }
+    let of_a_volume = |snapshot: &&Named| {
+        let volume = snapshot.name.split_once('@').map(|(volume, _)| volume);
+        volume.is_some_and(|volume| names.contains(volume))
+    };
+    figures.snapshots = snapshots.map(|found| found.iter().filter(of_a_volume).count() as u64);
+    Ok(figures)
+}
+
+fn counted(found: &[leftovers::Leftover], guests_are_known: bool) -> Vec<(What, u64)> {
+    let told = What::ALL
+        .into_iter()
+        .filter(|what| guests_are_known || *what != What::WithoutGuest);
+    told.map(|what| (what, found.iter().filter(|left| left.what == what).count() as u64))
+        .collect()
+}
+
+fn paths(transport: &dyn Transport, deadline: Deadline) -> Paths {
+    let mut paths = Paths::default();
+    for portal in transport.portals(deadline) {
+        match (portal.answer, portal.connected) {
+            (Err(_), _) => paths.dead += 1,
+            (Ok(()), true) => paths.connected += 1,
+            (Ok(()), false) => paths.idle += 1,
+        }
+    }
+    paths
+}
