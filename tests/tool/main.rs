@@ -15,6 +15,7 @@ mod guests;
 mod health;
 mod killed;
 mod metrics;
+mod monitoring;
 mod moves;
 mod orphans;
 #[path = "../nas/faults/record.rs"]

@@ -48,7 +48,7 @@ fn value(text: &str, series: &str) -> Option<String> {
     found.map(str::to_owned)
 }
 
-fn world() -> (World, TcpListener) {
+pub fn world() -> (World, TcpListener) {
     let portal = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut world = World::new(By::Iscsi, By::Nvme);
     for storage in ["from", "to"] {
@@ -63,7 +63,7 @@ fn world() -> (World, TcpListener) {
 }
 
 /// promtool of Debian's package prometheus, which tools/setup installs.
-fn promtool(arguments: &[&str], input: &str) {
+pub fn promtool(arguments: &[&str], input: &str) {
     let mut child = Command::new("promtool")
         .args(arguments)
         .stdin(Stdio::piped())
