@@ -113,7 +113,7 @@ fn ask(
 }
 
 fn counted(found: &[leftovers::Leftover], guests_are_known: bool) -> Vec<(What, u64)> {
-    let told = What::ALL
+    let told = What::SHOWN_AT_ONCE
         .into_iter()
         .filter(|what| guests_are_known || *what != What::WithoutGuest);
     told.map(|what| (what, found.iter().filter(|left| left.what == what).count() as u64))

@@ -48,11 +48,13 @@ pub enum What {
 }
 
 impl What {
-    pub const ALL: [Self; 8] = [
+    /// Those that one look shows; about a snapshot another question is asked.
+    pub const SHOWN_AT_ONCE: [Self; 9] = [
         Self::ExportWithoutZvol,
         Self::HalfAnExport,
         Self::WithoutExport,
         Self::HalfRenamed,
+        Self::RenamedAway,
         Self::Doomed,
         Self::Temporary,
         Self::Moving,
