@@ -36,6 +36,18 @@ uuid_of() {
     namespace "$1" .device_uuid
 }
 
+by_id() {
+    echo "/dev/disk/by-id/nvme-uuid.$1"
+}
+
+# limits NAME: of the head and of every path to it, each once.
+limits() {
+    local head
+    head=$(basename "$(device "$1")")
+    cat "/sys/block/$head/queue/max_sectors_kb" "/sys/class/nvme/"nvme*/"${head%n*}"c*"n${head##*n}/queue/max_sectors_kb" |
+        sort | uniq -c | tr -s ' ' | paste -sd ,
+}
+
 host_row() {
     ask nvmet.host.query "[[\"hostnqn\",\"=\",\"$own_name\"]]" ".[0]$1"
 }

@@ -66,11 +66,13 @@ pub fn rescan(controller: &str) -> Result<()> {
 }
 
 /// A namespace as programs open it: the head of all paths, or the one path where the kernel has no multipath.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Head {
     /// `nvme0n1`
     pub name: String,
     pub nsid: u32,
+    /// The kernel's number of this disk; unlike the name it is never used again (Linux 5.15).
+    sequence: Option<String>,
 }
 
 impl Head {
@@ -82,10 +84,21 @@ impl Head {
 /// The namespace of this subsystem of which sysfs remembers the identity: where to look, not what to believe.
 pub fn remembered(nqn: &str, uuid: &str) -> Option<Head> {
     let folder = paths::sys().join("block");
-    heads(nqn).into_iter().find(|head| {
+    let head = heads(nqn).into_iter().find(|head| {
         let said = sysfs::read(&folder.join(&head.name).join("uuid"));
         said.is_some_and(|said| said.eq_ignore_ascii_case(uuid))
-    })
+    })?;
+    let sequence = sequence_of(&head.name);
+    Some(Head { sequence, ..head })
+}
+
+/// Whether it is still the same disk.
+pub fn is_there(head: &Head) -> bool {
+    head.sequence.is_some() && sequence_of(&head.name) == head.sequence
+}
+
+fn sequence_of(name: &str) -> Option<String> {
+    sysfs::read(&paths::sys().join("block").join(name).join("diskseq"))
 }
 
 /// `nvme0n1`, and not `nvme0c0n1`, which is one path of it.
@@ -153,7 +166,11 @@ pub fn heads(nqn: &str) -> Vec<Head> {
         .filter_map(|name| {
             let at = folder.join(&name);
             let nsid = sysfs::read(&at.join("nsid"))?.parse().ok()?;
-            (sysfs::read(&at.join("device/subsysnqn"))? == nqn).then_some(Head { name, nsid })
+            (sysfs::read(&at.join("device/subsysnqn"))? == nqn).then_some(Head {
+                name,
+                nsid,
+                sequence: None,
+            })
         })
         .collect()
 }

@@ -65,9 +65,9 @@ fn cap_all(nqn: &str, wanted: &Head) -> Result<Vec<(String, Vec<String>)>> {
         match cap_one(&head, &controllers) {
             Ok(missing) if missing.is_empty() => {}
             // Removed on the NAS, and still open here.
-            Ok(missing) if missing.len() == living && head != *wanted => {}
+            Ok(missing) if missing.len() == living && head.name != wanted.name => {}
             Ok(missing) => late.push((head.name, missing)),
-            Err(error) if head == *wanted => return Err(error),
+            Err(error) if head.name == wanted.name => return Err(error),
             Err(_) if !head.node().exists() => {}
             Err(error) => logging::warn_once(error.to_string()),
         }

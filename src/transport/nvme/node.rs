@@ -28,12 +28,28 @@ pub fn attach(
     deadline: Deadline,
 ) -> Result<PathBuf> {
     connect_all(settings, prefer_ipv4, deadline)?;
-    let head = appear(settings, identity, deadline.at_most(APPEARS))?;
-    nvme::cap_requests(&settings.subsystem_nqn, &head, deadline)?;
-    if identity.read_only {
-        nvme::protect(&head)?;
+    loop {
+        let head = appear(settings, identity, deadline.at_most(APPEARS))?;
+        let link = make_ready(settings, identity, &head, deadline);
+        // A namespace that was off when the kernel scanned is taken away, perhaps only after it is on again, and comes back as
+        // another disk: then nothing that was proved or set is true of it.
+        if nvme::is_there(&head) || deadline.expired() {
+            return link;
+        }
     }
-    by_id::of_namespace(&identity.unique, &head.name, deadline)
+}
+
+fn make_ready(
+    settings: &config::Nvme,
+    identity: &Identity,
+    head: &Head,
+    deadline: Deadline,
+) -> Result<PathBuf> {
+    nvme::cap_requests(&settings.subsystem_nqn, head, deadline)?;
+    if identity.read_only {
+        nvme::protect(head)?;
+    }
+    by_id::of_namespace(&identity.unique, head, deadline)
 }
 
 pub fn is_connected(settings: &config::Nvme) -> bool {
