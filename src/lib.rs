@@ -8,11 +8,12 @@
 //! - `transport`: how a zvol becomes reachable: iSCSI, NVMe/TCP
 //! - `api`: typed TrueNAS methods; `host`: what only the node knows
 //! - `rpc`: JSON-RPC over one WebSocket
-//! - leaves: `volume`, `config`, `error`, `deadline`, `undo`, `logging`, `metrics`, `sys`
+//! - leaves: `volume`, `config`, `error`, `deadline`, `undo`, `logging`, `audit`, `metrics`, `sys`
 
 #![deny(unsafe_code)]
 
 pub mod api;
+pub mod audit;
 pub mod config;
 pub mod deadline;
 pub mod error;

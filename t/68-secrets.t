@@ -30,7 +30,7 @@ my %secret = (
 );
 my %wrong = (api_key => '1-' . random(64), chap_password => random(14));
 
-make_path(node_folder() . '/var/lib/iscsi/nodes');
+make_path(map { node_folder() . $_ } qw(/var/lib/iscsi/nodes /run/systemd/journal));
 my @said;
 
 my $sim = TestSim->start('limiter-window' => 1);
@@ -39,9 +39,15 @@ my $node = TestFakeNode->start($sim);
 # The node makes its /dev anew.
 my $log = IO::Socket::UNIX->new(Local => node_folder() . '/dev/log', Type => SOCK_DGRAM) or die "dev/log: $!";
 $log->blocking(0);
+my $journal =
+    IO::Socket::UNIX->new(Local => node_folder() . '/run/systemd/journal/socket', Type => SOCK_DGRAM)
+    or die "journal: $!";
+$journal->blocking(0);
 
 sub hear () {
-    while (defined $log->recv(my $message, 65536)) { push @said, untaint($message) }
+    for my $socket ($log, $journal) {
+        while (defined $socket->recv(my $message, 65536)) { push @said, untaint($message) }
+    }
     return;
 }
 

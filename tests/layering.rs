@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LEAVES: [&str; 8] = [
-    "config", "deadline", "error", "logging", "metrics", "sys", "undo", "volume",
+const LEAVES: [&str; 9] = [
+    "audit", "config", "deadline", "error", "logging", "metrics", "sys", "undo", "volume",
 ];
 
 /// What a module may use besides itself and the leaves.

@@ -21,6 +21,7 @@ pub enum Program {
     Modprobe,
     Pvesh,
     Ssh,
+    Journalctl,
 }
 
 impl Program {
@@ -32,12 +33,13 @@ impl Program {
             Self::Modprobe => "modprobe",
             Self::Pvesh => "pvesh",
             Self::Ssh => "ssh",
+            Self::Journalctl => "journalctl",
         }
     }
 
     fn path(self) -> PathBuf {
         match self {
-            Self::Pvesh | Self::Ssh => paths::user_program(self.name()),
+            Self::Pvesh | Self::Ssh | Self::Journalctl => paths::user_program(self.name()),
             _ => paths::program(self.name()),
         }
     }
@@ -49,6 +51,7 @@ impl Program {
             Self::Modprobe => "kmod",
             Self::Pvesh => "pve-manager",
             Self::Ssh => "openssh-client",
+            Self::Journalctl => "systemd",
         }
     }
 
@@ -60,6 +63,7 @@ impl Program {
             Self::Modprobe => "dmesg",
             Self::Pvesh => "systemctl status pvedaemon pve-cluster",
             Self::Ssh => "ssh -v to that node",
+            Self::Journalctl => "systemctl status systemd-journald",
         }
     }
 }
@@ -68,6 +72,8 @@ impl Program {
 const DYING: Duration = Duration::from_secs(1);
 /// More than any of these programs prints; the rest is thrown away.
 const KEPT_OUTPUT: usize = 256 << 10;
+/// Of one that answers with a list, the length of which the caller limits.
+const KEPT_LIST: usize = 64 << 20;
 
 #[derive(Debug)]
 pub struct Finished {
@@ -81,8 +87,12 @@ pub struct Finished {
 
 /// Runs to its end or to the deadline, where it is killed with its children.
 pub fn run(program: Program, arguments: &[&str], deadline: Deadline) -> Result<Finished> {
+    run_keeping(KEPT_OUTPUT, program, arguments, deadline)
+}
+
+fn run_keeping(kept: usize, program: Program, arguments: &[&str], deadline: Deadline) -> Result<Finished> {
     let mut child = start(program, arguments)?;
-    let result = collect_or_kill(&mut child, deadline);
+    let result = collect_or_kill(&mut child, kept, deadline);
     result.map_err(|error| told(program, arguments, error))
 }
 
@@ -97,9 +107,9 @@ fn told(program: Program, arguments: &[&str], error: Error) -> Error {
     }
 }
 
-fn collect_or_kill(child: &mut Child, deadline: Deadline) -> Result<Finished> {
+fn collect_or_kill(child: &mut Child, kept: usize, deadline: Deadline) -> Result<Finished> {
     let started = Instant::now();
-    let result = collect(child, deadline);
+    let result = collect(child, kept, deadline);
     let Err(error) = result else { return result };
     let killed = match kill(child)? {
         true => "was killed",
@@ -135,16 +145,21 @@ fn kill(child: &mut Child) -> Result<bool> {
 
 /// As `run`, and an exit code other than 0 is an error that carries the program's words.
 pub fn succeed(program: Program, arguments: &[&str], deadline: Deadline) -> Result<String> {
-    finish(program, arguments, deadline).map(|finished| finished.output)
+    finish(KEPT_OUTPUT, program, arguments, deadline).map(|finished| finished.output)
 }
 
 /// As `succeed`, without what it says to people.
 pub fn answer(program: Program, arguments: &[&str], deadline: Deadline) -> Result<String> {
-    finish(program, arguments, deadline).map(|finished| finished.stdout)
+    finish(KEPT_OUTPUT, program, arguments, deadline).map(|finished| finished.stdout)
 }
 
-fn finish(program: Program, arguments: &[&str], deadline: Deadline) -> Result<Finished> {
-    let finished = run(program, arguments, deadline)?;
+/// As `answer`, for lists.
+pub fn long_answer(program: Program, arguments: &[&str], deadline: Deadline) -> Result<String> {
+    finish(KEPT_LIST, program, arguments, deadline).map(|finished| finished.stdout)
+}
+
+fn finish(kept: usize, program: Program, arguments: &[&str], deadline: Deadline) -> Result<Finished> {
+    let finished = run_keeping(kept, program, arguments, deadline)?;
     match finished.code {
         Some(0) => Ok(finished),
         code => {
@@ -185,7 +200,7 @@ fn start(program: Program, arguments: &[&str]) -> Result<Child> {
     })
 }
 
-fn collect(child: &mut Child, deadline: Deadline) -> Result<Finished> {
+fn collect(child: &mut Child, kept: usize, deadline: Deadline) -> Result<Finished> {
     let failed = |cause: io::Error| Error::new(Kind::Internal, format!("waiting for it: {cause}"));
     let ended = process::pidfd(child.id()).map_err(failed)?;
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
@@ -203,9 +218,9 @@ fn collect(child: &mut Child, deadline: Deadline) -> Result<Finished> {
             return Err(Error::new(Kind::Timeout, "no end in time"));
         }
         let before = output.len();
-        drain(&mut stdout, &ready, &mut output).map_err(failed)?;
+        drain(&mut stdout, &ready, kept, &mut output).map_err(failed)?;
         answer.extend(output.iter().skip(before));
-        drain(&mut stderr, &ready, &mut output).map_err(failed)?;
+        drain(&mut stderr, &ready, kept, &mut output).map_err(failed)?;
         if ready.contains(&ended.as_raw_fd()) && (stdout.is_none() && stderr.is_none() || ready.len() == 1) {
             break;
         }
@@ -219,7 +234,12 @@ fn collect(child: &mut Child, deadline: Deadline) -> Result<Finished> {
     })
 }
 
-fn drain<T: Read + AsRawFd>(stream: &mut Option<T>, ready: &[RawFd], output: &mut Vec<u8>) -> io::Result<()> {
+fn drain<T: Read + AsRawFd>(
+    stream: &mut Option<T>,
+    ready: &[RawFd],
+    kept: usize,
+    output: &mut Vec<u8>,
+) -> io::Result<()> {
     let Some(reader) = stream
         .as_mut()
         .filter(|reader| ready.contains(&reader.as_raw_fd()))
@@ -231,7 +251,7 @@ fn drain<T: Read + AsRawFd>(stream: &mut Option<T>, ready: &[RawFd], output: &mu
     if count == 0 {
         *stream = None;
     }
-    let room = KEPT_OUTPUT.saturating_sub(output.len());
+    let room = kept.saturating_sub(output.len());
     output.extend(chunk.iter().take(count.min(room)));
     Ok(())
 }
@@ -250,7 +270,7 @@ mod tests {
             .stderr(Stdio::piped())
             .process_group(0);
         let mut child = command.spawn().unwrap();
-        collect_or_kill(&mut child, deadline)
+        collect_or_kill(&mut child, KEPT_OUTPUT, deadline)
     }
 
     #[test]
@@ -305,7 +325,8 @@ mod tests {
             .process_group(0)
             .spawn()
             .unwrap();
-        let error = collect_or_kill(&mut child, Deadline::within(Duration::from_secs(1))).unwrap_err();
+        let error =
+            collect_or_kill(&mut child, KEPT_OUTPUT, Deadline::within(Duration::from_secs(1))).unwrap_err();
         assert!(error.cause.ends_with("s and was killed"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(100));
     }

@@ -5,6 +5,7 @@ mod command;
 #[cfg(feature = "fake-node")]
 mod fake;
 pub mod iscsi;
+pub mod journal;
 pub mod multipath;
 pub mod nodes;
 pub mod nvme;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::change::change;
 use super::look::{Look, Owner, owner};
 use super::mark::mark_with;
 use super::{LIST, UNDER_LOCK, api, on};
@@ -52,7 +53,8 @@ fn find(config: &Config) -> Result<Vec<Adoptable>> {
 /// the next call goes on.
 pub fn adopt(config: &Config, wanted: &[Adoptable]) -> (Vec<ZvolName>, Result<()>) {
     let mut done = Vec::new();
-    let adopted = on(config, "adopt", "", || {
+    let names: Vec<&str> = wanted.iter().map(|one| one.zvol.as_str()).collect();
+    let adopted = change(config, "adopt", &names.join(" "), || {
         wanted
             .chunks(AT_ONCE)
             .try_for_each(|some| adopt_some(config, some, &mut done))

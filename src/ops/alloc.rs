@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::change::change_of_size;
 use super::image::parse_vmid;
 use super::look::Look;
 use super::mark::{new_mark, write_mark};
-use super::{UNDER_LOCK, anchor, api, on, space, undone};
+use super::{UNDER_LOCK, anchor, api, space, undone};
 use crate::api::dataset::{self, Made, NewZvol};
 use crate::api::{Api, Flight, Lane, done_or_found};
 use crate::config::{BlockSize, Config, VolumeNames};
@@ -32,7 +33,8 @@ pub fn alloc_image(
     let object = name
         .filter(|name| !name.is_empty())
         .map_or(format!("a disk for guest {vmid}"), str::to_owned);
-    on(config, "allocate", &object, || {
+    let bytes = size::from_kib(size_kib).ok();
+    change_of_size(config, "allocate", &object, bytes, || {
         Order::parse(config, vmid, fmt, name, size_kib).and_then(|order| alloc(config, &order))
     })
 }

@@ -1,5 +1,6 @@
 //! Notes and protection of a volume, as user properties of its zvol.
 
+use super::change::change;
 use super::image::existing;
 use super::look::ours_to_change;
 use super::{LIST, api, on};
@@ -67,7 +68,7 @@ fn get(config: &Config, volname: &str, attribute: Attribute) -> Result<Option<St
 
 /// An empty value takes the attribute away.
 pub fn update_volume_attribute(config: &Config, volname: &str, name: &str, value: &str) -> Result<()> {
-    on(config, "set", &format!("{name} of {volname}"), || {
+    change(config, "set", &format!("{name} of {volname}"), || {
         update(config, volname, name, value)
     })
 }

@@ -1,5 +1,6 @@
 //! create_base: a disk becomes the template that linked clones are made from.
 
+use super::change::change;
 use super::device;
 use super::image::no_zvol;
 use super::look::{Look, ours_to_change};
@@ -7,7 +8,7 @@ use super::mark::{new_mark, write_mark};
 use super::others::not_anothers;
 use super::rename::{mark_back, move_zvol};
 use super::snapshot;
-use super::{UNDER_LOCK, api, on, undone};
+use super::{UNDER_LOCK, api, undone};
 use crate::api::dataset::Resource;
 use crate::api::snapshot::{self as api_snapshot, Named};
 use crate::api::{Api, Coming, Lane};
@@ -20,7 +21,7 @@ use crate::volume::{DeviceName, Mark, SnapName, Volname, ZvolName, mark};
 
 /// The template's volume name. The device keeps its identity and its number.
 pub fn create_base(config: &Config, volname: &str) -> Result<String> {
-    on(config, "make a template of", volname, || convert(config, volname))
+    change(config, "make a template of", volname, || convert(config, volname))
 }
 
 fn convert(config: &Config, volname: &str) -> Result<String> {

@@ -1,10 +1,11 @@
 //! clone_image: a linked clone of a template, or of a snapshot.
 
 use super::alloc::{find, next_name, take_back, together};
+use super::change::change;
 use super::image::{no_zvol, parse_vmid};
 use super::look::Look;
 use super::mark::{new_mark, write_mark};
-use super::{UNDER_LOCK, anchor, api, on, space, undone};
+use super::{UNDER_LOCK, anchor, api, space, undone};
 use crate::api::dataset::{self, Resource};
 use crate::api::snapshot;
 use crate::api::{Api, Lane, done_or_found};
@@ -17,7 +18,7 @@ use crate::volume::{Mark, SnapName, Volname, ZvolName};
 /// The clone's volume name; that of a template's clone names the template before a slash.
 pub fn clone_image(config: &Config, volname: &str, vmid: &str, snapname: Option<&str>) -> Result<String> {
     let object = format!("{volname} for guest {vmid}");
-    on(config, "clone", &object, || {
+    change(config, "clone", &object, || {
         clone(config, volname, vmid, snapname)
     })
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::alloc::destroy;
 use super::attribute::is_protected;
+use super::change::change;
 use super::dependents::{self, Dependents};
 use super::device;
 use super::look::Look;
 use super::others::not_anothers;
-use super::{FREE_CLOSURE, UNDER_LOCK, api, on};
+use super::{FREE_CLOSURE, UNDER_LOCK, api};
 use crate::api::dataset::{self, Resource};
 use crate::api::snapshot::{self, Named};
 use crate::api::{Answers, Api, Flight, Lane, Ticket, done_or_found};
@@ -33,7 +34,7 @@ pub fn free_image(
     _is_base: bool,
     format: Option<&str>,
 ) -> Result<Option<String>> {
-    on(config, "free", volname, || {
+    change(config, "free", volname, || {
         match format.filter(|format| !matches!(*format, "" | "raw")) {
             Some(other) => Err(Error::invalid(format!(
                 "format '{other}' is not one of this storage"
@@ -45,7 +46,7 @@ pub fn free_image(
 
 /// The rest of free_image, outside the lock.
 pub fn free_image_finish(config: &Config, token: &str) -> Result<()> {
-    on(config, "remove", token, || {
+    change(config, "remove", token, || {
         let doomed = Doomed::from_token(token)?;
         finish(config, &doomed, &mut api(config, Lane::Work, FREE_CLOSURE))
     })

@@ -1,13 +1,15 @@
 //! What happens when a storage is added, changed or removed. Adding proves everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::alloc::together;
+use super::change::change;
 use super::look::{Look, Owner, owner};
-use super::{ADD_STORAGE, anchor, api, on};
+use super::{ADD_STORAGE, anchor, api};
 use crate::api::{Api, Lane, dataset, system};
+use crate::audit;
 use crate::config::secrets::{self, Stored};
 use crate::config::{Config, Raw, cluster};
 use crate::deadline::Deadline;
@@ -41,7 +43,7 @@ pub fn on_add(storeid: &str, raw: &Raw, secrets: &Raw, others: &[OtherStorage]) 
     stored.update(raw);
     stored.update(secrets);
     let config = Config::parse_with(storeid, raw, &stored)?;
-    on(&config, "add", "", || add(&config, &mut stored, others))?;
+    change(&config, "add", "", || add(&config, &mut stored, others))?;
     secrets::save(storeid, &stored)?;
     Ok(secret_keys_in(raw))
 }
@@ -129,6 +131,26 @@ pub fn on_update(
     secrets: &Raw,
     deleted_secrets: &[String],
 ) -> Result<Vec<String>> {
+    let keys = changed
+        .keys()
+        .chain(deleted)
+        .chain(secrets.keys())
+        .chain(deleted_secrets);
+    let keys: BTreeSet<&str> = keys.map(String::as_str).collect();
+    let keys: Vec<&str> = keys.into_iter().collect();
+    audit::of(storeid, "update", &keys.join(" "), || {
+        update(storeid, raw, changed, deleted, secrets, deleted_secrets)
+    })
+}
+
+fn update(
+    storeid: &str,
+    raw: &Raw,
+    changed: &Raw,
+    deleted: &[String],
+    secrets: &Raw,
+    deleted_secrets: &[String],
+) -> Result<Vec<String>> {
     let before = secrets::load(storeid)?;
     let mut after = before.clone();
     after.update(changed);
@@ -141,7 +163,7 @@ pub fn on_update(
     }
     if after.api_key.is_some() && (after.api_key != before.api_key || reconnects(changed, deleted)) {
         let config = Config::parse_with(storeid, raw, &after)?;
-        on(&config, "update", "", || try_login(&config, &mut after))?;
+        super::on(&config, "update", "", || try_login(&config, &mut after))?;
     }
     if after != before {
         secrets::save(storeid, &after)?;
@@ -169,5 +191,5 @@ fn secret_keys_in(section: &Raw) -> Vec<String> {
 
 /// Volumes and the weight volume stay on the NAS: removing a storage from PVE removes no data.
 pub fn on_delete(storeid: &str, _raw: &Raw) -> Result<()> {
-    secrets::remove(storeid)
+    audit::of(storeid, "remove storage", "", || secrets::remove(storeid))
 }

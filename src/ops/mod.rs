@@ -7,6 +7,7 @@ mod alloc;
 mod anchor;
 mod attribute;
 mod base;
+mod change;
 mod clone;
 mod dependents;
 mod device;
@@ -30,6 +31,7 @@ mod rotate_key;
 mod snapshot;
 mod space;
 mod storage;
+mod trail;
 mod transfer;
 mod transport_move;
 mod users;
@@ -61,6 +63,7 @@ pub use snapshot::{
     SnapshotInfo, rename_snapshot, volume_snapshot, volume_snapshot_delete, volume_snapshot_info,
 };
 pub use storage::{activate_storage, check_connection, deactivate_storage, get_identity, status};
+pub use trail::{Step, TrailOf, audit_trail};
 pub use transfer::{
     transfer_check, transfer_formats, volume_export, volume_import_alloc, volume_import_data,
     volume_import_size,

@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use super::again::export_again;
 use super::alloc::{free_name, next_name, wanted};
+use super::change::change;
 use super::device;
 use super::free::one_of;
 use super::image::{no_zvol, parse_vmid};
 use super::look::{Look, ours_to_change};
 use super::mark::{mark_with, write_mark, write_mark_of};
 use super::others::not_anothers;
-use super::{UNDER_LOCK, api, on, undone};
+use super::{UNDER_LOCK, api, undone};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Flight, Lane, done_or_found};
 use crate::config::{Config, VolumeNames};
@@ -28,7 +29,7 @@ pub fn rename_volume(
     target_volname: Option<&str>,
 ) -> Result<String> {
     let object = format!("{volname} for guest {target_vmid}");
-    on(config, "rename", &object, || {
+    change(config, "rename", &object, || {
         rename(config, volname, target_vmid, target_volname)
     })
 }

@@ -1,9 +1,10 @@
 //! volume_resize: grow only.
 
+use super::change::change;
 use super::device;
 use super::image::{existing, existing_with_parent};
 use super::look::{Look, ours_to_change};
-use super::{RESIZE, api, on, space};
+use super::{RESIZE, api, space};
 use crate::api::dataset::{self, Made, Resource};
 use crate::api::{Api, Lane, done_or_found};
 use crate::config::Config;
@@ -20,7 +21,7 @@ pub fn volume_resize(
     _running: bool,
     snapname: Option<&str>,
 ) -> Result<u64> {
-    on(config, "resize", volname, || {
+    change(config, "resize", volname, || {
         resize(config, volname, bytes, snapname)
     })
 }

@@ -1,8 +1,9 @@
 //! volume_rollback_is_possible and volume_snapshot_rollback: in place, to the newest snapshot only.
 
+use super::change::change;
 use super::look::ours_to_change;
 use super::snapshot::{by_age, is_ours, short};
-use super::{LIST, ROLLBACK, api, counted, device, image, named, on};
+use super::{LIST, ROLLBACK, api, counted, device, image, named};
 use crate::api::dataset::{self, Resource};
 use crate::api::snapshot::{self as api_snapshot, Snapshot};
 use crate::api::{Answers, Api, Flight, Lane, Ticket};
@@ -149,7 +150,7 @@ fn newer_exist(full: &str, ours: &[String], foreign: &[String]) -> Error {
 
 /// The device of this node shows the old data afterwards, under the same number.
 pub fn volume_snapshot_rollback(config: &Config, volname: &str, snapname: &str) -> Result<()> {
-    on(config, "roll back", &format!("{volname}@{snapname}"), || {
+    change(config, "roll back", &format!("{volname}@{snapname}"), || {
         roll_back(config, volname, snapname)
     })
 }

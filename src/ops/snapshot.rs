@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::alloc::find;
+use super::change::change;
 use super::dependents::{self, Dependents};
 use super::image::{no_snapshot, no_zvol, pick};
 use super::{LIST, SNAPSHOT, api, on, undone};
@@ -17,7 +18,7 @@ use crate::volume::{SnapName, Volname, ZvolName, mark};
 
 /// Returns when the server has the snapshot.
 pub fn volume_snapshot(config: &Config, volname: &str, snapname: &str) -> Result<()> {
-    on(config, "snapshot", &format!("{volname}@{snapname}"), || {
+    change(config, "snapshot", &format!("{volname}@{snapname}"), || {
         take(config, volname, snapname)
     })
 }
@@ -126,7 +127,7 @@ pub fn by_age(mut snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
 
 /// A snapshot that is not there is no error.
 pub fn volume_snapshot_delete(config: &Config, volname: &str, snapname: &str) -> Result<()> {
-    on(
+    change(
         config,
         "delete snapshot",
         &format!("{volname}@{snapname}"),
@@ -240,7 +241,7 @@ pub fn is_ours(name: &SnapName, snapshot: &Snapshot) -> bool {
 }
 
 pub fn rename_snapshot(config: &Config, volname: &str, from: &str, to: &str) -> Result<()> {
-    on(
+    change(
         config,
         "rename snapshot",
         &format!("{volname}@{from} to {to}"),

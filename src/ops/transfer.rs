@@ -2,6 +2,7 @@
 
 use super::activate::{activate_volume, deactivate_volume};
 use super::alloc::alloc_image;
+use super::change::change_of_size;
 use super::on;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -96,7 +97,9 @@ pub fn volume_import_alloc(config: &Config, volname: &str, bytes: u64, allow_ren
 
 /// Fills the new volume from `fd`.
 pub fn volume_import_data(config: &Config, volname: &str, bytes: u64, fd: i32) -> Result<()> {
-    on(config, "import", volname, || fill(config, volname, bytes, fd))
+    change_of_size(config, "import", volname, Some(bytes), || {
+        fill(config, volname, bytes, fd)
+    })
 }
 
 fn fill(config: &Config, volname: &str, bytes: u64, fd: i32) -> Result<()> {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::budget::{self, Lane};
 use super::connection::{Connection, Outcome};
 use super::{Answer, Call};
+use crate::audit::{self, Event};
 use crate::config::Credentials;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -33,6 +34,14 @@ pub fn log_in(
         None => with_key_alone(connection, credentials, deadline, counters),
     };
     counters.login(counted(&outcome));
+    if let Some(refused) = outcome.as_ref().err().filter(|error| error.kind == Kind::Auth) {
+        let event = Event {
+            operation: "log in".to_owned(),
+            object: address.to_string(),
+            ..Event::default()
+        };
+        audit::record(&event.ended(Some(refused), sent.elapsed()));
+    }
     match outcome {
         Err(error) => Err(match error.kind {
             Kind::RateLimited => slot.was_refused(&error),

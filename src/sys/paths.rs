@@ -93,6 +93,16 @@ pub fn node_name() -> String {
     name.trim().to_owned()
 }
 
+/// The journal's socket for messages with fields.
+pub fn journal_socket() -> PathBuf {
+    node_root().join("run/systemd/journal/socket")
+}
+
+/// Written where its folder is.
+pub fn audit_file() -> PathBuf {
+    node_root().join("var/log/pve-storage-truenas/audit.jsonl")
+}
+
 /// The journal's socket.
 pub fn log_socket() -> PathBuf {
     node_root().join("dev/log")

@@ -44,6 +44,16 @@ pub enum Verb {
     /// A cluster that still runs would write to the same disks: with --apply it asks, and a program that cannot be asked says --yes.
     #[command(after_long_help = ADOPT_JSON)]
     Adopt(Adopt),
+    /// Show who changed what on this node
+    ///
+    /// Disks and snapshots that were made, changed, copied and removed; changes of the storages and their keys; what was cleaned up;
+    /// refused logins. Each with the user of the task, the result, its size and how long it took. Read from the journal of this node;
+    /// other nodes have their own.
+    ///
+    /// Where the folder /var/log/pve-storage-truenas is, each step is also a line of JSON in its file audit.jsonl, which logrotate
+    /// keeps for a year.
+    #[command(after_long_help = AUDIT_JSON)]
+    Audit(Audit),
     /// Print figures of the storages for Prometheus
     ///
     /// What each TrueNAS says of its storage: capacity, volumes, snapshots, thin provisioning, leftovers; and this node of its paths
@@ -185,6 +195,36 @@ pub struct Adopt {
     pub apply: bool,
 }
 
+const AUDIT_JSON: &str = "\
+In the journal: journalctl -t pve-storage-truenas-audit, with the fields TRUENAS_STORAGE, TRUENAS_OPERATION, TRUENAS_OBJECT, \
+TRUENAS_RESULT (done or failed), TRUENAS_USEC, TRUENAS_USER, TRUENAS_BY (what kind of task, or which program), TRUENAS_TASK (its \
+UPID), TRUENAS_MADE, TRUENAS_BYTES, TRUENAS_ERROR.
+
+With --json: \"verb\", \"warnings\" (a list), \"steps\" (a list, oldest first, each with \"time\" in seconds since 1970, \"user\", \
+\"by\", \"task\", \"storage\", \"operation\", \"object\", \"result\", \"made\", \"bytes\", \"error\", \"microseconds\").";
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Only what was done to these storages
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storages: Vec<String>,
+    /// Not before that time, as journalctl takes it: yesterday, -1h, 2026-11-29 10:00
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Not after that time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// Only what this user did, like root@pam
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Only what failed
+    #[arg(long)]
+    pub failed: bool,
+    /// The newest so many
+    #[arg(long, value_name = "NUMBER", default_value_t = 200)]
+    pub lines: u32,
+}
+
 const USERS_JSON: &str = "\
 Exit status: 0 nobody uses it, 1 somebody does, 2 it cannot be found out.
 
@@ -252,6 +292,7 @@ impl Verb {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Adopt(_) => "adopt",
+            Self::Audit(_) => "audit",
             Self::Health(_) => "health",
             Self::Metrics(_) => "metrics",
             Self::Orphans(_) => "orphans",
@@ -263,7 +304,7 @@ impl Verb {
 
     pub fn applies(&self) -> bool {
         match self {
-            Self::Health(_) | Self::Metrics(_) | Self::Users(_) => false,
+            Self::Audit(_) | Self::Health(_) | Self::Metrics(_) | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
             Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,

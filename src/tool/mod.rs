@@ -2,6 +2,8 @@
 
 mod adopt;
 mod arguments;
+mod audit;
+
 mod exposition;
 mod health;
 mod metrics;
@@ -73,6 +75,7 @@ fn run(verb: &Verb) -> Result<Said> {
     }
     match verb {
         Verb::Adopt(order) => adopt::run(order),
+        Verb::Audit(order) => audit::run(order),
         Verb::Health(order) => health::run(order),
         Verb::Metrics(order) => metrics::run(order),
         Verb::Orphans(order) => orphans::run(order),

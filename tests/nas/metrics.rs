@@ -167,6 +167,10 @@ fn every_operation_that_is_named_has_a_row_and_no_other() {
         "on(&config,",
         "on(\n        config,",
         "counted(config,",
+        "change(config,",
+        "change(&config,",
+        "change(\n        config,",
+        "change_of_size(config,",
     ];
     assert_eq!(
         behind(&openings),

@@ -8,6 +8,7 @@
 
 mod abandoned;
 mod adopt;
+mod audit;
 mod devices;
 mod documents;
 mod faults;

@@ -126,6 +126,11 @@ impl World {
             self.node.join("usr/bin/ssh"),
         )
         .unwrap();
+        symlink(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tool/journalctl"),
+            self.node.join("usr/bin/journalctl"),
+        )
+        .unwrap();
         self.cluster(r#"{"nodename": "pve1", "version": 1}"#);
         self.write_sections();
     }

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 pub use abandoned::{free_abandoned, may_be_freed};
 pub use repair::rename_back;
 
+use super::change::change;
 use super::free::{free_image_finish, remove_lost_export};
 use super::look::{Look, Owner, owner, spelling};
 use super::others::Otherwise;
@@ -105,7 +106,7 @@ pub fn remove_leftover(config: &Config, left: &Leftover) -> Result<()> {
     };
     match left.what {
         What::Doomed => free_image_finish(config, name.as_str()),
-        _ => on(config, "remove", &left.object, || lost_export(config, name)),
+        _ => change(config, "remove", &left.object, || lost_export(config, name)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! A zvol that was renamed on the TrueNAS, or whose renaming was cut off, gets back the name that its guest knows it by.
 
+use super::super::change::change;
 use super::super::image::existing;
 use super::super::look::Look;
 use super::super::rename::rename_exactly;
-use super::super::{UNDER_LOCK, api, on};
+use super::super::{UNDER_LOCK, api};
 use super::{Leftover, What, find};
 use crate::api::Lane;
 use crate::api::dataset::Resource;
@@ -31,7 +32,7 @@ pub(super) fn is_possible(look: &Look, guests: Option<&Guests>, zvol: &ZvolName,
 
 /// Under PVE's lock and with a new look: a task that renames it just now has it until it ends.
 pub fn rename_back(config: &Config, left: &Leftover, guests: &[Guest]) -> Result<()> {
-    on(config, "rename back", &left.object, || {
+    change(config, "rename back", &left.object, || {
         again(config, left, guests)
     })
 }

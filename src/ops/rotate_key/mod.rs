@@ -6,6 +6,7 @@ mod revoke;
 use std::time::Duration;
 
 use self::other_nodes::try_on_other_nodes;
+use super::change::change;
 use super::look::Look;
 use super::{ADD_STORAGE, api, on};
 use crate::api::{Api, Lane, key, system};
@@ -56,7 +57,7 @@ pub fn plan_key_rotation(config: &Config) -> Result<Plan> {
 /// Whatever fails before the new key is stored leaves the old one as it was, and the new one gone. Afterwards the next call
 /// finishes it. `Some` says why the old key was not revoked.
 pub fn rotate_key(config: &Config, order: &Order, progress: Progress<'_>) -> Result<Option<String>> {
-    on(config, "rotate the API key", "", || {
+    change(config, "rotate the API key", "", || {
         rotate(config, order, progress)
     })
 }

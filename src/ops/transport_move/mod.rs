@@ -6,7 +6,10 @@ mod steps;
 mod survey;
 mod trace;
 
+use std::time::Instant;
+
 use super::alloc::together;
+use crate::audit::{self, Event};
 use crate::config::guest::{Disk, Guest};
 use crate::error::{Error, Result};
 use crate::logging::{self, Level};
@@ -56,7 +59,19 @@ pub struct Report {
 
 /// Checks everything; with `apply` it is done too. `volid` is `storeid:volname`.
 pub fn transport_move(volid: &str, to: &str, apply: bool) -> Result<Report> {
+    let started = Instant::now();
     let moved = Survey::make(volid, to).and_then(|survey| decide(survey, apply));
+    if apply {
+        let (storage, volname) = volid.split_once(':').unwrap_or((volid, ""));
+        let event = Event {
+            storage: storage.to_owned(),
+            operation: "move".to_owned(),
+            object: format!("{volname} to storage {to}"),
+            made: moved.as_ref().ok().map(|report| report.volume.to.clone()),
+            ..Event::default()
+        };
+        audit::record(&event.ended(moved.as_ref().err(), started.elapsed()));
+    }
     moved.map_err(|error| error.doing(format!("move {volid} to storage '{to}'")))
 }
 
