@@ -5,7 +5,7 @@ use Test::More;
 
 use lib 't/lib';
 use TestFakeNode;
-use TestNode qw(node_folder);
+use TestNode qw(beside_sim etc_folder node_folder);
 use TestSim;
 use PVE::Storage;
 
@@ -14,7 +14,7 @@ use PVE::Storage;
 my $class = 'PVE::Storage::Custom::TrueNASPlugin';
 
 # As Debian 13 has it; the tests in rig/tests run over a node as Debian 12 is.
-make_path(node_folder() . '/var/lib/iscsi/nodes');
+make_path(node_folder() . '/var/lib/iscsi/nodes', etc_folder() . '/nodes');
 my $sim = TestSim->start();
 my $node = TestFakeNode->start($sim);
 my $section = $sim->section(discovery_portal => '127.0.0.1:3260');
@@ -28,6 +28,12 @@ sub activate ($volname) {
 # Of the path on this node.
 sub size ($name) { return $node->ask('usr/sbin/blockdev', '--getsize64', "$name") }
 sub link_of ($zname) { return node_folder() . "/dev/truenas/nas1/$zname" }
+
+# What Prometheus is told of the node.
+sub told () {
+    open my $output, '-|', beside_sim('pvetruenas'), 'metrics', 'nas1' or die "pvetruenas: $!";
+    return join '', <$output>;
+}
 
 my $first = alloc(100, 32 * 1024);
 is_deeply [$node->names('sys/class/scsi_disk')], [], 'a new volume has no device';
@@ -48,6 +54,9 @@ $sim->calls();
 ok activate($first), 'once more';
 is_deeply [$node->started()], [], 'starts no program';
 is_deeply [$sim->calls()], [], 'and asks the NAS nothing';
+$sim->configure('nas1', discovery_portal => '127.0.0.1:3260');
+like told(), qr/^truenas_cache_hits_total\{storage="nas1",cache="activation"\} 1$/m, 'which is counted';
+$sim->calls();
 
 my $second = alloc(101, 64 * 1024);
 ok activate($second), 'another volume';

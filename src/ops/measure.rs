@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::figures::Usage;
 use super::health::PORTALS;
 use super::leftovers::{self, What};
-use super::look::{Look, spelling};
+use super::look::{Look, spelling, usable_parent};
 use super::others::Otherwise;
 use super::{HEALTH, on, storage};
 use crate::api::snapshot::{self, Named};
-use crate::api::{Api, Lane};
+use crate::api::{Api, Lane, dataset};
 use crate::config::Config;
 use crate::config::guest::{Guest, Guests};
 use crate::deadline::Deadline;
@@ -79,11 +79,17 @@ fn ask(
     let mut api = Api::new(config, Lane::Work, deadline);
     let otherwise = Otherwise::ask(config, &mut api);
     let snapshots = api.with_next(snapshot::names_in_pool_of(&config.dataset));
-    let look = Look::inspection(config, transport, &mut api)?;
+    // With its space, which a list of many volumes does not have.
+    let parent = api.with_next(dataset::exactly(&[&config.dataset]));
+    let look = Look::listing(config, transport, &mut api)?;
+    let parent = api
+        .came(parent)?
+        .into_iter()
+        .find(|row| row.name == config.dataset);
     let otherwise = Otherwise::came(otherwise, &mut api)?;
     let snapshots = api.came(snapshots);
     let mut figures = Figures {
-        usage: storage::usage(&look.parent),
+        usage: storage::usage(&usable_parent(config, parent)?),
         volumes: 0,
         allocated: 0,
         physical: 0,

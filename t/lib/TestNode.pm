@@ -11,7 +11,9 @@ use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use IPC::Open3 qw(open3);
 
-our @EXPORT_OK = qw(root node_folder etc_folder section write_cfg read_cfg run_perl untaint let_memories_age);
+our @EXPORT_OK = qw(
+    root node_folder etc_folder beside_sim section write_cfg read_cfg run_perl untaint let_memories_age
+);
 
 # Nothing of the tester's environment counts, and taint mode wants it so.
 delete @ENV{qw(IFS CDPATH ENV BASH_ENV PERL5LIB PERL5OPT)};
@@ -30,6 +32,12 @@ $ENV{PVETRUENAS_ETC_PVE} = "$folder/etc";
 sub root () { return untaint(abs_path('.')) }
 sub node_folder () { return "$folder/node" }
 sub etc_folder () { return "$folder/etc" }
+
+# A program that was built with the simulator.
+sub beside_sim ($name) {
+    my ($built) = ($ENV{TRUENAS_SIM} // root() . '/target/debug/truenas-sim') =~ m{^(.*)/[^/]+$}s;
+    return untaint($built) . "/$name";
+}
 
 # Keys of a section that parses; what is given replaces or adds, undef removes.
 sub section (%given) {

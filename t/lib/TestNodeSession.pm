@@ -4,11 +4,10 @@ package TestNodeSession;
 
 use v5.36;
 
-use TestNode qw(root untaint);
+use TestNode qw(beside_sim);
 
 sub binary () {
-    my ($folder) = ($ENV{TRUENAS_SIM} // root() . '/target/debug/truenas-sim') =~ m{^(.*)/[^/]+$}s;
-    my $binary = untaint($folder) . '/pve-storage-truenas-session';
+    my $binary = beside_sim('pve-storage-truenas-session');
     die "no $binary: build it (tools/build)\n" if !-x $binary;
     return $binary;
 }

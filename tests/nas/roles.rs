@@ -159,7 +159,8 @@ fn look(nas: &Nas) -> Result<()> {
     ops::list_images(&config, None, None)?;
     ops::volume_size_info(&config, "vm-100-disk-0", None)?;
     ops::get_volume_attribute(&config, "vm-100-disk-0", "notes")?;
-    ops::volume_snapshot_info(&config, "vm-100-disk-0").map(drop)
+    ops::volume_snapshot_info(&config, "vm-100-disk-0")?;
+    ops::measure(&config, None)?.figures?.snapshots.map(drop)
 }
 
 fn refused(nas: &Nas) -> Vec<String> {

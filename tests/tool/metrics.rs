@@ -334,7 +334,7 @@ fn many_processes_at_once_lose_no_count() {
         assert!(child.wait_with_output().unwrap().status.success());
     }
     let told = world.run(&["metrics", "to"]).stdout;
-    let unsent = "truenas_api_calls_total{storage=\"to\",method=\"zfs.resource.query\",result=\"unsent\"}";
+    let unsent = "truenas_api_calls_total{storage=\"to\",method=\"pool.snapshot.query\",result=\"unsent\"}";
     let failed =
         "truenas_operation_duration_seconds_count{storage=\"to\",operation=\"metrics\",result=\"failed\"}";
     assert_eq!(
@@ -348,7 +348,7 @@ fn many_processes_at_once_lose_no_count() {
 fn what_was_counted_stays_when_a_process_ends() {
     let (world, _portal) = world();
     let calls = |told: &Ran| {
-        let series = "truenas_api_call_duration_seconds_count{storage=\"to\",method=\"zfs.resource.query\"}";
+        let series = "truenas_api_call_duration_seconds_count{storage=\"to\",method=\"pool.snapshot.query\"}";
         value(&told.stdout, series).unwrap()
     };
     let told: Vec<String> = (0..3).map(|_| calls(&world.run(&["metrics", "to"]))).collect();
