@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::sys::paths;
 
-const IDENTIFIER: &str = "truenasplugin";
+/// What is looked for in the journal: `journalctl -t truenasplugin`.
+pub const IDENTIFIER: &str = "truenasplugin";
 const DAEMON_FACILITY: u8 = 3 << 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
