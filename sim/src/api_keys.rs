@@ -35,10 +35,13 @@ pub fn find(hub: &Hub, text: &str) -> Option<u64> {
 
 fn row(session: &Session, id: u64, name: &str, created: u64) -> Value {
     let hub = &session.hub;
-    let revoked = hub.nas().revoked_keys.contains(&id);
+    let expires = hub.key.expires.filter(|_| id == hub.key.id);
+    let millis = expires.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() * 1000);
+    let unsafe_use = hub.nas().revoked_keys.contains(&id);
+    let revoked = unsafe_use || expires.is_some_and(|at| at <= hub.now());
     let mut row = json!({
         "id": id, "name": name, "username": hub.key.user, "user_identifier": 950,
-        "created_at": {"$date": created * 1000}, "expires_at": null, "local": true, "revoked": revoked,
+        "created_at": {"$date": created * 1000}, "expires_at": millis.map(|at| json!({"$date": at})), "local": true, "revoked": revoked,
     });
     let Some(fields) = row.as_object_mut() else {
         return row;
@@ -50,7 +53,7 @@ fn row(session: &Session, id: u64, name: &str, created: u64) -> Value {
         fields.insert("keyhash".into(), json!("********"));
     }
     if session.peer.line >= Line::V25_10 {
-        let why = revoked.then_some("Attempt to use over an insecure transport");
+        let why = unsafe_use.then_some("Attempt to use over an insecure transport");
         fields.insert("revoked_reason".into(), json!(why));
     }
     row

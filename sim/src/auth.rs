@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ pub struct Key {
     pub id: u64,
     pub text: String,
     pub user: String,
+    /// By the clock of the server.
+    pub expires: Option<SystemTime>,
 }
 
 impl Key {
@@ -47,6 +49,10 @@ impl Key {
                 id,
                 text,
                 user: options.api_user.clone(),
+                expires: options.key_expires_in.map(|seconds| {
+                    let (now, away) = (SystemTime::now(), Duration::from_secs(seconds.unsigned_abs()));
+                    if seconds < 0 { now - away } else { now + away }
+                }),
             }),
             _ => Err("an API key is a number, a dash and 64 letters or digits".into()),
         }
@@ -119,7 +125,8 @@ fn judge(session: &Session, user: Option<&str>, key: &str) -> Verdict {
         return Verdict::AuthErr;
     };
     let mut nas = hub.nas();
-    if nas.revoked_keys.contains(&id) {
+    let is_over = id == known.id && known.expires.is_some_and(|at| at <= hub.now());
+    if nas.revoked_keys.contains(&id) || is_over {
         return Verdict::Expired;
     }
     // truenas-api.md §2.3: TLS and loopback are secure.

@@ -1,6 +1,7 @@
 //! The little of HTTP that stands before the WebSocket (truenas-api.md §1.1).
 
 use std::io;
+use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -109,9 +110,57 @@ pub async fn write<S: AsyncWrite + Unpin>(stream: &mut S, text: &str) -> io::Res
     stream.flush().await
 }
 
-pub fn switching(accept: &str) -> String {
+/// nginx, which stands in front, dates every response by the server's clock (ngx_http_header_filter_module).
+pub fn switching(accept: &str, now: SystemTime) -> String {
+    let date = httpdate(now);
     format!(
-        "HTTP/1.1 101 Switching Protocols\r\nServer: nginx\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+        "HTTP/1.1 101 Switching Protocols\r\nServer: nginx\r\nDate: {date}\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     )
+}
+
+/// As RFC 9110 (5.6.7) wants it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn httpdate(now: SystemTime) -> String {
+    let seconds = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let (days, clock) = (seconds / 86_400, seconds % 86_400);
+    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+        .into_iter()
+        .cycle()
+        .nth((days % 7) as usize);
+    let (year, month, day) = civil(days);
+    format!(
+        "{}, {day:02} {} {year} {:02}:{:02}:{:02} GMT",
+        weekday.unwrap_or_default(),
+        MONTHS.get(month).copied().unwrap_or_default(),
+        clock / 3600,
+        clock / 60 % 60,
+        clock % 60
+    )
+}
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// Year, month from 0 and day of the month, of days since 1970.
+fn civil(mut days: u64) -> (u64, usize, u64) {
+    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(is_leap(year));
+    let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    for length in lengths {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    (year, month, days + 1)
 }

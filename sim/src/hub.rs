@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::spawn_local;
@@ -107,6 +107,15 @@ impl Hub {
             Instant::now() + Duration::from_millis(self.options.restart_time),
         ));
         self.restarts.send_modify(|n| *n += 1);
+    }
+
+    /// What the clock of the server says.
+    pub fn now(&self) -> SystemTime {
+        let ahead = Duration::from_secs(self.options.clock_ahead.unsigned_abs());
+        match self.options.clock_ahead {
+            0.. => SystemTime::now() + ahead,
+            _ => SystemTime::now() - ahead,
+        }
     }
 
     /// While it restarts, only the web server in front answers.

@@ -134,6 +134,18 @@ pub struct Options {
     /// Roles of the API key's user
     #[arg(long, hide = true, value_name = "ROLE", default_value = "FULL_ADMIN")]
     pub role: Vec<String>,
+    /// Seconds until the API key expires
+    #[arg(long, hide = true, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub key_expires_in: Option<i64>,
+    /// Seconds that the server's clock is ahead
+    #[arg(
+        long,
+        hide = true,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub clock_ahead: i64,
     /// Keep the traffic in memory for [`crate::Server::traffic`]; a program that runs for days does not
     #[clap(skip = true)]
     pub remember: bool,

@@ -281,7 +281,10 @@ where
             let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;
         }
         Route::Socket { line, accept } => {
-            if http::write(&mut stream, &http::switching(&accept)).await.is_ok() {
+            if http::write(&mut stream, &http::switching(&accept, hub.now()))
+                .await
+                .is_ok()
+            {
                 connection::serve(
                     hub,
                     stream,

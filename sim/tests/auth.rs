@@ -271,3 +271,33 @@ fn s2_8_secrets_are_masked_for_readers() {
         client.ok("iscsi.auth.query", json!([]))[0]["secret"] == "********"
     });
 }
+
+#[test]
+fn s2_1_a_key_tells_when_it_expires_and_not_what_it_is() {
+    let server = server(&["--key-expires-in", "3600"]);
+    let mut client = Client::logged_in(&server);
+    let rows = client.ok("api_key.query", json!([[["id", "=", 1]]]));
+    assert!(rows[0]["expires_at"]["$date"].is_u64(), "{rows}");
+    assert_eq!(rows[0]["revoked"], json!(false));
+    assert!(rows[0].get("keyhash").is_some() && !rows.to_string().contains(server.api_key()));
+}
+
+#[test]
+fn s2_2_an_expired_key_is_refused_by_the_clock_of_the_server() {
+    for arguments in [
+        &["--key-expires-in", "-1"][..],
+        &["--key-expires-in", "60", "--clock-ahead", "120"],
+    ] {
+        let server = server(arguments);
+        let mut client = Client::connect(&server);
+        let answer = client.ok("auth.login_ex", json!([credentials(&server)]));
+        assert_eq!(answer, json!({"response_type": "EXPIRED"}));
+    }
+}
+
+#[test]
+fn s2_8_keys_need_a_role_of_their_own() {
+    let server = server(&["--role", "DATASET_WRITE"]);
+    let mut client = Client::logged_in(&server);
+    assert_eq!(client.failed("api_key.query", json!([])).0, 13);
+}

@@ -43,6 +43,11 @@ fn session(client: &mut Client, version: &str) {
     assert_eq!(client.ok("system.version_short", json!([])), version);
     client.ok("system.host_id", json!([]));
     client.ok("auth.me", json!([]));
+    client.ok("api_key.query", json!([]));
+    client.ok(
+        "api_key.query",
+        json!([[["id", "=", 1]], {"select": ["id", "expires_at", "revoked"]}]),
+    );
 }
 
 fn datasets(client: &mut Client) {
