@@ -26,8 +26,9 @@ struct AnyRequest<'a> {
     method: Cow<'a, str>,
 }
 
-/// They change what the connection is for everybody.
+/// They change what the connection is for everybody, but for the one that only asks who that is.
 const OF_THE_CONNECTION: [&str; 4] = ["auth.", "core.subscribe", "core.unsubscribe", "core.set_options"];
+const WHO_IT_IS: &str = "auth.me";
 
 impl Request {
     /// The error tells why it cannot go over a connection that others use too.
@@ -35,10 +36,8 @@ impl Request {
         let request: AnyRequest = message(&text)
             .ok_or_else(|| "not a JSON-RPC request".to_owned())
             .and_then(|text| serde_json::from_str(text).map_err(|_| "not a JSON-RPC request".to_owned()))?;
-        if OF_THE_CONNECTION
-            .iter()
-            .any(|method| request.method.starts_with(method))
-        {
+        let starts = |method: &&str| request.method.starts_with(*method);
+        if request.method != WHO_IT_IS && OF_THE_CONNECTION.iter().any(starts) {
             return Err(format!("{} is for a connection of one's own", request.method));
         }
         match request.id.get() {
@@ -162,6 +161,15 @@ mod tests {
         ] {
             assert!(Request::parse(text.to_owned()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn whose_login_it_is_may_be_asked() {
+        let asks = |method: &str| {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":[]}}"#);
+            Request::parse(text).is_ok()
+        };
+        assert!(asks("auth.me") && !asks("auth.mechanism_choices") && !asks("auth.me.more"));
     }
 
     #[test]
