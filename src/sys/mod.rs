@@ -2,6 +2,7 @@
 //! With `ffi` the only place where `unsafe` may stand.
 
 pub mod activation;
+pub mod aside;
 pub mod block;
 pub mod clock;
 pub mod counted;
@@ -15,6 +16,7 @@ pub mod paths;
 pub mod poll;
 pub mod process;
 pub mod random;
+pub mod regex;
 pub mod resolve;
 pub mod signals;
 pub mod socket;

@@ -77,6 +77,21 @@ pub fn user_program(name: &str) -> PathBuf {
     node_root().join("usr/bin").join(name)
 }
 
+/// Where LVM has the lists of devices that it may use.
+pub fn lvm_devices() -> PathBuf {
+    node_root().join("etc/lvm/devices")
+}
+
+/// Where the package has its modules that are only Perl.
+pub fn perl_modules() -> PathBuf {
+    node_root().join("usr/share/perl5")
+}
+
+/// Of each architecture, folders of modules that are compiled for one version of perl.
+pub fn libraries() -> PathBuf {
+    node_root().join("usr/lib")
+}
+
 /// Where the node's NVMe names are.
 pub fn nvme_folder() -> PathBuf {
     node_root().join("etc/nvme")

@@ -1,15 +1,10 @@
 //! Names to addresses without hanging: getaddrinfo cannot be interrupted, so a short-lived thread waits for it.
 
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use super::aside;
 use super::down::{Down, State};
-use super::poll::{self, Interest};
-use super::signals::Blocked;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 
@@ -60,40 +55,25 @@ pub fn resolve(host: &str, port: u16, prefer_ipv4: bool, deadline: Deadline) -> 
 }
 
 fn look_up(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>> {
-    let internal = |cause: std::io::Error| Error::new(Kind::Internal, format!("name look-up: {cause}"));
-    let (mine, mut theirs) = UnixStream::pair().map_err(internal)?;
-    let (sender, receiver) = mpsc::channel();
     let name = (host.to_owned(), port);
-    {
-        // A Perl signal handler on a foreign thread crashes perl (perl5 issue 22487): the thread
-        // inherits this mask.
-        let _blocked = Blocked::all();
-        std::thread::Builder::new()
-            .stack_size(256 * 1024)
-            .spawn(move || {
-                let found = name.to_socket_addrs().map(|all| all.collect::<Vec<_>>());
-                let _receiver_gave_up = sender.send(found);
-                let _receiver_gave_up = theirs.write_all(b"x");
-            })
-            .map_err(internal)?;
-    }
-    if !poll::ready(mine.as_raw_fd(), Interest::Read, deadline)? {
-        return Err(Error::new(
+    let found = aside::within(deadline, move || {
+        name.to_socket_addrs().map(|all| all.collect::<Vec<_>>())
+    })
+    .map_err(|error| Error {
+        cause: format!("look-up of '{host}': {}", error.cause),
+        ..error
+    })?;
+    match found {
+        None => Err(Error::new(
             Kind::Timeout,
             format!("no answer while resolving host name '{host}'"),
         )
-        .advice(CHECK_DNS));
-    }
-    match receiver.try_recv() {
-        Ok(Ok(addresses)) => Ok(addresses),
-        Ok(Err(cause)) => Err(
+        .advice(CHECK_DNS)),
+        Some(Ok(addresses)) => Ok(addresses),
+        Some(Err(cause)) => Err(
             Error::new(Kind::Unreachable, format!("host name '{host}': {cause}"))
                 .advice("check api_host and the node's DNS"),
         ),
-        Err(_) => Err(Error::new(
-            Kind::Internal,
-            format!("name look-up of '{host}' ended without a result"),
-        )),
     }
 }
 
