@@ -10,6 +10,7 @@ pub mod redact;
 pub mod secrets;
 pub mod section;
 mod tls;
+pub mod versions;
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use super::look::{missing_dataset, usable_parent};
 use super::{IDENTITY, api, counted, named, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Lane};
-use crate::config::Config;
+use crate::config::{Config, versions};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::metrics::{Cache, Counters};
@@ -131,6 +131,7 @@ pub fn activate_storage(config: &Config) -> Result<()> {
         true => remember_check(config),
         false => forget_check(config),
     }
+    versions::tell();
     Ok(())
 }
 

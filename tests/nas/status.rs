@@ -86,3 +86,16 @@ fn without_a_login_slot_status_repeats_the_last_figures_and_others_say_when_one_
     assert!(error.to_string().contains("the next is free in"), "{error}");
     assert!(started.elapsed() < std::time::Duration::from_secs(30));
 }
+
+/// Only root writes to /etc/pve, and a machine without a cluster has no place for it.
+#[test]
+fn a_node_that_activates_a_storage_tells_the_others_its_version() {
+    let nas = Nas::start(&["--preload", "1"]);
+    let folder = crate::support::node().join("etc-pve/local");
+    std::fs::create_dir_all(&folder).unwrap();
+    ops::activate_storage(&nas.config()).unwrap();
+    let told = std::fs::read_to_string(folder.join("pve-storage-truenas")).ok();
+    let wanted = format!("{}\n", env!("CARGO_PKG_VERSION"));
+    let is_root = pve_storage_truenas::sys::process::is_root();
+    assert_eq!(told, is_root.then_some(wanted));
+}
