@@ -6,7 +6,7 @@ compile_error!("the feature fuzz is for tests; no package has it");
 
 use serde_json::value::RawValue;
 
-use crate::api::{Request, dataset, iscsi, nvmet, service, snapshot, system};
+use crate::api::{Request, dataset, iscsi, key, nvmet, service, snapshot, system};
 use crate::config::guest::{Guest, GuestKind};
 use crate::config::section::{self, Section};
 use crate::config::{Chap, Fingerprint};
@@ -140,6 +140,11 @@ pub const ANSWERS: &[Reading] = &[
     ("iscsi::delete_extent", |text| read(iscsi::delete_extent(1), text)),
     ("iscsi::create_mapping", |text| read(iscsi::create_mapping(1, 1, 1), text)),
     ("iscsi::delete_mapping", |text| read(iscsi::delete_mapping(1), text)),
+    ("key::create", |text| read(key::create("n", "u"), text)),
+    ("key::delete", |text| read(key::delete(1), text)),
+    ("key::life", |text| read(key::life(1), text)),
+    ("key::named", |text| read(key::named("n"), text)),
+    ("key::numbered", |text| read(key::numbered(1), text)),
     ("nvmet::subsystems", |text| read(nvmet::subsystems(), text)),
     ("nvmet::namespaces_of", |text| read(nvmet::namespaces_of("n", "d"), text)),
     ("nvmet::namespaces_under", |text| read(nvmet::namespaces_under("n"), text)),
@@ -174,6 +179,7 @@ pub const ANSWERS: &[Reading] = &[
     ("snapshot::rollback", |text| read(snapshot::rollback("d@s"), text)),
     ("snapshot::rename", |text| read(snapshot::rename("d@s", "d@t"), text)),
     ("snapshot::clone", |text| read(snapshot::clone("d@s", "e", &[]), text)),
+    ("system::version", |text| read(system::version(), text)),
     ("system::me", |text| read(system::me(), text)),
 ];
 

@@ -1,11 +1,13 @@
 //! API keys of a user (25.04 and later).
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Request;
 use crate::config::secrets::Secret;
-use crate::rpc::Call;
+use crate::rpc::{Answer, Call};
 
 #[derive(Debug, Deserialize)]
 pub struct Made {
@@ -18,6 +20,36 @@ pub struct Made {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Known {
     pub id: u64,
+}
+
+/// What the owner of a key may want to know in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// `None` for never.
+    pub expires: Option<SystemTime>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    expires_at: Option<Date>,
+}
+
+#[derive(Deserialize)]
+struct Date {
+    #[serde(rename = "$date")]
+    millis: u64,
+}
+
+/// `None` where the server has no such key.
+pub fn life(id: u64) -> Request<Option<Life>> {
+    let params = json!([[["id", "=", id]], {"select": ["id", "expires_at"]}]);
+    Request::reading(Call::read("api_key.query", params), |answer: &Answer| {
+        let rows: Vec<Row> = answer.decode()?;
+        let at = |date: Date| UNIX_EPOCH.checked_add(Duration::from_millis(date.millis));
+        Ok(rows.into_iter().next().map(|row| Life {
+            expires: row.expires_at.and_then(at),
+        }))
+    })
 }
 
 pub fn create(name: &str, user: &str) -> Request<Made> {

@@ -8,15 +8,15 @@ pub mod service;
 pub mod snapshot;
 pub mod system;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-pub use crate::rpc::Lane;
 use crate::rpc::{Answer, Call, Effect, Rpc, Session};
+pub use crate::rpc::{Lane, Logins, logins};
 use crate::sys::poll;
 
 /// A call and how its answer is read.
@@ -149,6 +149,12 @@ impl Api {
     /// Whether the server takes connections, without a login; the error says why not.
     pub fn reach(&self) -> Result<()> {
         self.session.reach(self.deadline)
+    }
+
+    /// What the clock of the server says, over a connection of its own and without a login: a call that tells it needs a role
+    /// that nothing else does. `None` where the server does not say.
+    pub fn server_time(&self) -> Result<Option<SystemTime>> {
+        self.session.server_time(self.deadline)
     }
 
     pub fn deadline(&self) -> Deadline {

@@ -22,6 +22,7 @@ pub enum Program {
     Pvesh,
     Ssh,
     Journalctl,
+    Lvmconfig,
 }
 
 impl Program {
@@ -34,6 +35,7 @@ impl Program {
             Self::Pvesh => "pvesh",
             Self::Ssh => "ssh",
             Self::Journalctl => "journalctl",
+            Self::Lvmconfig => "lvmconfig",
         }
     }
 
@@ -44,6 +46,10 @@ impl Program {
         }
     }
 
+    pub fn is_there(self) -> bool {
+        self.path().exists()
+    }
+
     fn package(self) -> &'static str {
         match self {
             Self::Iscsiadm => "open-iscsi",
@@ -52,6 +58,7 @@ impl Program {
             Self::Pvesh => "pve-manager",
             Self::Ssh => "openssh-client",
             Self::Journalctl => "systemd",
+            Self::Lvmconfig => "lvm2",
         }
     }
 
@@ -64,6 +71,7 @@ impl Program {
             Self::Pvesh => "systemctl status pvedaemon pve-cluster",
             Self::Ssh => "ssh -v to that node",
             Self::Journalctl => "systemctl status systemd-journald",
+            Self::Lvmconfig => "lvmconfig -vvv",
         }
     }
 }

@@ -1,11 +1,14 @@
 //! What only this node knows: its names, its paths to the data portals.
 
+pub mod attached;
 pub mod by_id;
 mod command;
 #[cfg(feature = "fake-node")]
 mod fake;
+pub mod installed;
 pub mod iscsi;
 pub mod journal;
+pub mod lvm;
 pub mod multipath;
 pub mod nodes;
 pub mod nvme;
@@ -21,6 +24,7 @@ pub mod usage;
 use std::fs;
 use std::net::SocketAddr;
 
+pub use self::attached::Attached;
 use self::probe::probe;
 use crate::config::Address;
 use crate::deadline::Deadline;

@@ -48,13 +48,22 @@ impl Map {
 /// The map of this identity, found by its dm UUID: names can be chosen by anybody.
 pub fn map(naa: &Naa) -> Option<Map> {
     let wanted = format!("mpath-{}", naa.wwid());
+    of_uuids(|uuid| uuid == wanted).next()
+}
+
+/// All maps of the node.
+pub fn maps() -> Vec<Map> {
+    of_uuids(|uuid| uuid.starts_with("mpath-")).collect()
+}
+
+fn of_uuids(wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Map> {
     let folder = paths::sys().join("block");
     sysfs::names(&folder)
         .into_iter()
         .filter(|name| name.starts_with("dm-"))
-        .find_map(|device| {
+        .filter_map(move |device| {
             let dm = folder.join(&device).join("dm");
-            (sysfs::read(&dm.join("uuid"))? == wanted).then_some(())?;
+            wanted(&sysfs::read(&dm.join("uuid"))?).then_some(())?;
             let name = sysfs::read(&dm.join("name")).filter(|name| is_name(name))?;
             Some(Map { device, name })
         })

@@ -70,6 +70,11 @@ impl Disk {
         sysfs::write_if_there(&self.attribute("rescan"), "1")
     }
 
+    /// The kernel sends requests to it.
+    pub fn runs(&self) -> bool {
+        sysfs::read(&self.attribute("state")).as_deref() == Some("running")
+    }
+
     /// Takes the disk away from the node; the NAS is not told.
     pub fn remove(&self) -> Result<()> {
         sysfs::write_if_there(&self.attribute("delete"), "1")
@@ -95,6 +100,16 @@ fn disk(address: &str) -> Option<Disk> {
         address: address.to_owned(),
         name,
     })
+}
+
+/// All disks that the kernel has of one target.
+pub fn of_target(host: u32, target: u32) -> Vec<Disk> {
+    let start = format!("{host}:0:{target}:");
+    let addresses = sysfs::names(&paths::sys().join("class/scsi_device")).into_iter();
+    addresses
+        .filter(|address| address.starts_with(&start))
+        .filter_map(|address| disk(&address))
+        .collect()
 }
 
 /// The disk that the kernel calls `sdb`.

@@ -11,6 +11,8 @@ use crate::sys::{block, paths};
 /// Programs that look at every new device for a moment, with what they start, and multipathd, which lets go when its map
 /// is flushed.
 const PASSERS_BY: [&str; 4] = ["multipathd", "(udev-worker)", "systemd-udevd", "udevd"];
+/// A map, its partitions, and what a guest may have made of one.
+const LAYERS: usize = 4;
 /// A rule of udev starts a program, which may start another.
 const GENERATIONS: usize = 5;
 
@@ -42,10 +44,33 @@ pub fn holders(name: &str) -> Vec<String> {
     found
 }
 
+/// LVM volumes of this host that are built on it, on its partitions too, whoever made devices of those.
+pub fn lvm_above(name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut next = holders(name);
+    for _ in 0..LAYERS {
+        let (lvm, others): (Vec<String>, Vec<String>) = next.into_iter().partition(|holder| is_lvm(holder));
+        found.extend(lvm.iter().map(|holder| named(holder)));
+        next = others.iter().flat_map(|holder| holders(holder)).collect();
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn is_lvm(holder: &str) -> bool {
+    let uuid = paths::sys().join("block").join(holder).join("dm/uuid");
+    sysfs::read(&uuid).is_some_and(|uuid| uuid.starts_with("LVM-"))
+}
+
+fn named(holder: &str) -> String {
+    let name = paths::sys().join("block").join(holder).join("dm/name");
+    sysfs::read(&name).unwrap_or_else(|| holder.to_owned())
+}
+
 fn in_words(holder: &str) -> String {
-    let folder = paths::sys().join("block").join(holder).join("dm");
-    let uuid = sysfs::read(&folder.join("uuid")).unwrap_or_default();
-    let name = sysfs::read(&folder.join("name")).unwrap_or_else(|| holder.to_owned());
+    let uuid = paths::sys().join("block").join(holder).join("dm/uuid");
+    let (uuid, name) = (sysfs::read(&uuid).unwrap_or_default(), named(holder));
     match uuid.split('-').next() {
         Some("LVM") => format!("LVM volume '{name}' of this host"),
         Some("mpath") => format!("multipath map '{name}'"),

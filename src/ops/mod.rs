@@ -47,7 +47,7 @@ pub use base::create_base;
 pub use clone::clone_image;
 pub use figures::Usage;
 pub use free::{free_image, free_image_finish};
-pub use health::{Check, FULL, Grade, Health, NEARLY_FULL, health};
+pub use health::{Check, FULL, Grade, Health, NEARLY_FULL, health, node_health, unused};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};
 pub use leftovers::{
     Leftover, What, free_abandoned, is_rubbish, leftovers, may_be_freed, remove_leftover, rename_back,

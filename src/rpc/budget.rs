@@ -124,6 +124,41 @@ impl Slot {
     }
 }
 
+/// How many logins to one NAS this node has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Logins {
+    /// In this minute, those to come included that somebody waits for.
+    pub used: usize,
+    /// TrueNAS refused one, and has let none in since.
+    pub refused: bool,
+}
+
+impl Logins {
+    /// What all processes of the node together allow themselves; TrueNAS allows some more.
+    pub const MOST: usize = LOGINS_PER_WINDOW;
+
+    /// Whoever changes a volume has to wait for one.
+    pub fn are_waited_for(self) -> bool {
+        self.used >= Lane::Work.limit()
+    }
+}
+
+/// Only looked at, without a lock: nobody waits for it, and a torn line is one login more or less.
+pub fn logins(address: IpAddr) -> Result<Logins> {
+    let path = path(address);
+    let (logins, now) = ledger::peek(&path)
+        .map_err(|cause| Error::new(Kind::Host, format!("{} cannot be read: {cause}", path.display())))?;
+    let begun = now.saturating_sub(WINDOW_MILLIS);
+    let refused = plan::refusal(&logins, now);
+    Ok(Logins {
+        used: logins
+            .iter()
+            .filter(|at| **at > begun && Some(**at) != refused)
+            .count(),
+        refused: refused.is_some(),
+    })
+}
+
 fn path(address: IpAddr) -> PathBuf {
     paths::run_dir().join("logins").join(address.to_string())
 }

@@ -1,13 +1,14 @@
 //! From a configured host to an open WebSocket.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tungstenite::WebSocket;
 use tungstenite::handshake::HandshakeError;
 use tungstenite::protocol::WebSocketConfig;
 
 use super::budget::Lane;
+use super::date;
 use super::reach::{self, FAIR_CHANCE, named};
 use super::tls::{Client, Refusal};
 use super::wire::{self, Stream};
@@ -26,6 +27,8 @@ const PER_ADDRESS: Duration = Duration::from_secs(5);
 pub struct Dialled {
     pub socket: WebSocket<Stream>,
     pub address: SocketAddr,
+    /// What the clock of the server said, where its web server tells.
+    pub date: Option<SystemTime>,
 }
 
 /// Connects, verifies and upgrades; a host that nobody answers on is remembered as dead.
@@ -34,9 +37,13 @@ pub fn dial(storeid: &str, nas: &Nas, lane: Lane, deadline: Deadline) -> Result<
     let started = Instant::now();
     let opened = secure(storeid, nas, stream).and_then(|stream| upgrade(nas, stream));
     match opened {
-        Ok(socket) => {
+        Ok((socket, date)) => {
             reach::forget(address.ip());
-            Ok(Dialled { socket, address })
+            Ok(Dialled {
+                socket,
+                address,
+                date,
+            })
         }
         Err(error) => {
             if error.kind == Kind::Timeout && started.elapsed() >= FAIR_CHANCE {
@@ -131,7 +138,7 @@ fn refused(storeid: &str, nas: &Nas, refusal: &Refusal) -> Error {
     ))
 }
 
-fn upgrade(nas: &Nas, stream: Stream) -> Result<WebSocket<Stream>> {
+fn upgrade(nas: &Nas, stream: Stream) -> Result<(WebSocket<Stream>, Option<SystemTime>)> {
     let scheme = if nas.channel == Channel::Plain {
         "ws"
     } else {
@@ -148,7 +155,10 @@ fn upgrade(nas: &Nas, stream: Stream) -> Result<WebSocket<Stream>> {
         .max_message_size(Some(LARGEST_MESSAGE))
         .max_frame_size(Some(LARGEST_MESSAGE));
     match tungstenite::client::client_with_config(url, stream, Some(config)) {
-        Ok((socket, _response)) => Ok(socket),
+        Ok((socket, response)) => {
+            let date = response.headers().get("date");
+            Ok((socket, date.and_then(|date| date::parse(date.to_str().ok()?))))
+        }
         Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
             Err(no_upgrade(nas, response.status().as_u16()))
         }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod connection;
+mod date;
 mod dial;
 mod fault;
 pub(crate) mod frame;
@@ -19,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub use budget::Lane;
+pub use budget::{Lane, Logins, logins};
 pub use session::Session;
 
 use crate::deadline::Deadline;

@@ -1,7 +1,7 @@
 //! Connections kept by this process, and what is done when one breaks.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::budget::Lane;
 use super::connection::{Connection, Flight, Outcome};
@@ -58,6 +58,12 @@ impl Session {
             return Ok(());
         }
         dial::reach(&self.nas, deadline)
+    }
+
+    /// What the clock of the server says, without a login; `None` where its web server does not date its responses.
+    pub fn server_time(&self, deadline: Deadline) -> Result<Option<SystemTime>> {
+        reach::worth_asking(&self.nas, self.lane)?;
+        Ok(self.dial(deadline)?.date)
     }
 
     fn same_as(&self, nas: &Nas, credentials: &Credentials) -> bool {

@@ -29,10 +29,13 @@ const EXIT: &str = "Exit status: 0 healthy or done, 1 with a warning, 2 critical
 #[derive(Debug, Subcommand)]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
-    /// Say how storages are: API, dataset, exports, data portals, leftovers
+    /// Say how storages are: API and its key, dataset, exports, portals, paths, leftovers, and the plugin on each node
     ///
-    /// Asks each TrueNAS once, and each data portal for a connection; what is wrong comes with what to do. A storage takes five
-    /// seconds at the most. Nothing is changed.
+    /// Asks each TrueNAS in two flights at the most, and each data portal for a connection; reads what this node has of
+    /// the storage, how its LVM chooses devices, and what the other nodes have told of their version. What is wrong comes with
+    /// what to do, and what could not be looked at with the reason. All of it takes five seconds at the most. Nothing is changed.
+    ///
+    /// Storages that Proxmox VE does not use on this node are looked at only when they are named.
     #[command(after_long_help = HEALTH_JSON)]
     Health(Health),
     /// Take over volumes that another cluster has marked as its own
@@ -118,13 +121,17 @@ pub enum Verb {
 }
 
 const HEALTH_JSON: &str = "\
-Grades: ok, warning (the dataset is 80 % full, a portal is silent or has lost its session, something is left over or looks wrong), critical (the \
-TrueNAS does not answer, the dataset is 90 % full, no guest could use a volume, no portal answers), unknown (nobody could look).
+Grades: ok; unknown (nobody could look); warning (the dataset is 80 % full, a portal is silent or has lost its session, a device has \
+fewer paths than portals, a role is missing, the key expires in 14 days, the clocks are a minute apart, processes wait for \
+logins, LVM of the host looks at disks of guests, versions differ, something is left over or looks wrong); critical (the TrueNAS does not answer, the \
+dataset is 90 % full, no guest could use a volume, no portal answers, a device has no path, requests may get lost, the key expires in 3 \
+days, the host has activated a volume group of a guest, the plugin cannot be loaded).
 
 Exit status: 0 ok, 1 warning, 2 critical, 3 unknown.
 
 With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\", \"grade\", \"checks\", \"used\" and \
-\"total\" in bytes, \"answered_in_ms\"; or with \"error\" and \"advice\"). Each check: \"check\", \"grade\", \"text\", \"advice\".";
+\"total\" in bytes, \"answered_in_ms\"; or with \"error\" and \"advice\"), \"node\" (\"grade\" and \"checks\"). Each check: \
+\"check\", \"grade\", \"text\", \"advice\".";
 
 #[derive(Debug, Args)]
 pub struct Health {

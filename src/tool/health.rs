@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::arguments::Health as Order;
 use super::{Exit, Said, all_at_once, guests, sections};
+use crate::config::guest::Guest;
+use crate::config::section::Section;
 use crate::error::{Error, Result};
 use crate::ops::{self, Check, Grade, Health};
 
@@ -15,24 +17,30 @@ struct Looked {
     health: Result<Health>,
 }
 
+/// The storages, and what is the same for all of them.
+struct All {
+    storages: Vec<Looked>,
+    node: Vec<Check>,
+}
+
 pub fn run(order: &Order) -> Result<Said> {
     let sections = match sections(&order.storages) {
         Err(error) if order.nagios => return Ok(unknown(&error)),
         sections => sections?,
     };
     let (guests, warnings) = guests();
-    let looked: Vec<Looked> = all_at_once(&sections, |config| ops::health(config, guests.as_deref()))
-        .into_iter()
-        .map(|(storeid, health)| Looked { storeid, health })
-        .collect();
+    let all = look(order, &sections, guests.as_deref());
     Ok(Said {
         text: match order.nagios {
-            true => nagios(&looked),
-            false => looked.iter().map(text).collect(),
+            true => nagios(&all),
+            false => text(&all),
         },
-        json: json!({"storages": looked.iter().map(object).collect::<Vec<Value>>()}),
+        json: json!({
+            "storages": all.storages.iter().map(object).collect::<Vec<Value>>(),
+            "node": {"grade": word(worst_of(&all.node)), "checks": rows(&all.node)},
+        }),
         warnings,
-        exit: exit(worst_of_all(&looked)),
+        exit: exit(worst_of_all(&all)),
         tells_all: false,
     })
 }
@@ -48,16 +56,45 @@ fn unknown(error: &Error) -> Said {
     }
 }
 
-fn worst(looked: &Looked) -> Grade {
-    match &looked.health {
-        Ok(health) => health.checks.iter().map(|check| check.grade).max(),
-        Err(_) => Some(Grade::Critical),
-    }
-    .unwrap_or(Grade::Unknown)
+fn look(order: &Order, sections: &[Section], guests: Option<&[Guest]>) -> All {
+    let look = |section: &Section| match ops::unused(section).filter(|_| order.storages.is_empty()) {
+        Some(unused) => Ok(unused),
+        None => Ok(ops::health(&section.config()?, guests)?.of(section)),
+    };
+    std::thread::scope(|scope| {
+        let node = scope.spawn(|| ops::node_health(sections));
+        let storages = all_at_once(sections, look).into_iter();
+        All {
+            storages: storages
+                .map(|(storeid, health)| Looked { storeid, health })
+                .collect(),
+            // Without a check its grade is unknown.
+            node: node.join().unwrap_or_default(),
+        }
+    })
 }
 
-fn worst_of_all(looked: &[Looked]) -> Grade {
-    looked.iter().map(worst).max().unwrap_or(Grade::Unknown)
+fn worst(looked: &Looked) -> Grade {
+    match &looked.health {
+        Ok(health) => worst_of(&health.checks),
+        Err(_) => Grade::Critical,
+    }
+}
+
+fn worst_of(checks: &[Check]) -> Grade {
+    checks
+        .iter()
+        .map(|check| check.grade)
+        .max()
+        .unwrap_or(Grade::Unknown)
+}
+
+fn worst_of_all(all: &All) -> Grade {
+    let storages = all.storages.iter().map(worst);
+    storages
+        .chain([worst_of(&all.node)])
+        .max()
+        .unwrap_or(Grade::Unknown)
 }
 
 fn exit(grade: Grade) -> Exit {
@@ -78,15 +115,25 @@ fn word(grade: Grade) -> &'static str {
     }
 }
 
-fn text(looked: &Looked) -> String {
-    let mut text = format!("{}: {}\n", looked.storeid, word(worst(looked)));
-    let checks = match &looked.health {
-        Ok(health) => health.checks.as_slice(),
-        Err(error) => {
-            let _a_string_takes_all = writeln!(text, "  {error}");
-            return text;
-        }
-    };
+fn text(all: &All) -> String {
+    let storages: String = all.storages.iter().map(text_of).collect();
+    format!(
+        "{storages}this node: {}\n{}",
+        word(worst_of(&all.node)),
+        lines(&all.node)
+    )
+}
+
+fn text_of(looked: &Looked) -> String {
+    let head = format!("{}: {}\n", looked.storeid, word(worst(looked)));
+    match &looked.health {
+        Ok(health) => head + &lines(&health.checks),
+        Err(error) => format!("{head}  {error}\n"),
+    }
+}
+
+fn lines(checks: &[Check]) -> String {
+    let mut text = String::new();
     for check in checks {
         let line = format!("{:<9} {:<9}  {}", word(check.grade), check.name, check.text);
         let _a_string_takes_all = writeln!(text, "  {}", line.replace('\n', "\n  "));
@@ -97,10 +144,14 @@ fn text(looked: &Looked) -> String {
     text
 }
 
-fn nagios(looked: &[Looked]) -> String {
-    let about: Vec<String> = looked.iter().map(about).collect();
-    let figures: String = looked.iter().filter_map(figures).collect();
-    let grade = word(worst_of_all(looked)).to_uppercase();
+fn nagios(all: &All) -> String {
+    let storages = all.storages.iter().map(about);
+    // Said only where there is something to say.
+    let node = troubles(&all.node);
+    let node = (!node.is_empty()).then(|| format!("this node {}", node.join(", ")));
+    let about: Vec<String> = storages.chain(node).collect();
+    let figures: String = all.storages.iter().filter_map(figures).collect();
+    let grade = word(worst_of_all(all)).to_uppercase();
     one_line(&grade, &about.join("; "), &figures)
 }
 
@@ -113,19 +164,24 @@ fn one_line(grade: &str, about: &str, figures: &str) -> String {
 
 fn about(looked: &Looked) -> String {
     let storeid = &looked.storeid;
-    let bad = |check: &&Check| check.grade > Grade::Unknown;
     let said: Vec<String> = match &looked.health {
         Err(error) => vec![error.cause.clone()],
-        Ok(health) => {
-            let bad = health.checks.iter().filter(bad);
-            bad.map(|check| format!("{}: {}", check.name, check.text))
-                .collect()
-        }
+        Ok(health) => troubles(&health.checks),
     };
     match said.as_slice() {
         [] => format!("{storeid} {}", word(worst(looked))),
         said => format!("{storeid} {}", said.join(", ")),
     }
+}
+
+/// Of what nobody could look at only where nothing is worse: it follows from that.
+fn troubles(checks: &[Check]) -> Vec<String> {
+    let least = worst_of(checks).min(Grade::Warning);
+    let bad = checks
+        .iter()
+        .filter(|check| check.grade > Grade::Ok && check.grade >= least);
+    bad.map(|check| format!("{}: {}", check.name, check.text))
+        .collect()
 }
 
 fn figures(looked: &Looked) -> Option<String> {
@@ -140,17 +196,21 @@ fn figures(looked: &Looked) -> Option<String> {
     ))
 }
 
+fn rows(checks: &[Check]) -> Vec<Value> {
+    let row = |check: &Check| json!({"check": check.name, "grade": word(check.grade), "text": check.text, "advice": check.advice});
+    checks.iter().map(row).collect()
+}
+
 fn object(looked: &Looked) -> Value {
     let failed = |error: &Error| json!({"storage": looked.storeid, "grade": "critical", "error": error.cause, "advice": error.advice});
     let health = match &looked.health {
         Ok(health) => health,
         Err(error) => return failed(error),
     };
-    let row = |check: &Check| json!({"check": check.name, "grade": word(check.grade), "text": check.text, "advice": check.advice});
     json!({
         "storage": looked.storeid,
         "grade": word(worst(looked)),
-        "checks": health.checks.iter().map(row).collect::<Vec<Value>>(),
+        "checks": rows(&health.checks),
         "used": health.usage.map(|usage| usage.used),
         "total": health.usage.map(|usage| usage.total),
         "answered_in_ms": health.answered_in.and_then(|took| u64::try_from(took.as_millis()).ok()),

@@ -18,7 +18,8 @@ use table::Table;
 pub fn run(order: &Order) -> Result<Said> {
     let sections = chosen(&order.storages)?;
     let (guests, mut warnings) = guests();
-    let measured = all_at_once(&sections, |config| ops::measure(config, guests.as_deref()));
+    let measure = |section: &Section| ops::measure(&section.config()?, guests.as_deref());
+    let measured = all_at_once(&sections, measure);
     let mut table = Table::new();
     for (storeid, measured) in &measured {
         warnings.extend(table.add_measured(storeid, measured));

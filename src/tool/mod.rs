@@ -23,7 +23,6 @@ use serde_json::{Value, json};
 pub use arguments::Arguments;
 use arguments::Verb;
 
-use crate::config::Config;
 use crate::config::guest::Guest;
 use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
@@ -108,9 +107,9 @@ fn sections(named: &[String]) -> Result<Vec<Section>> {
 /// One that is away keeps none of the others waiting.
 fn all_at_once<T: Send>(
     sections: &[Section],
-    look: impl Fn(&Config) -> Result<T> + Sync,
+    look: impl Fn(&Section) -> Result<T> + Sync,
 ) -> Vec<(String, Result<T>)> {
-    let look = |section: &Section| section.config().and_then(|config| look(&config));
+    let look = &look;
     std::thread::scope(|scope| {
         let looks: Vec<_> = sections
             .iter()

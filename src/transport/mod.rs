@@ -16,7 +16,7 @@ use crate::api::{Answers, Api, Flight, Request, iscsi as api_iscsi, nvmet};
 use crate::config::{self, Config};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-pub use crate::host::Portal;
+pub use crate::host::{Attached, Portal};
 use crate::undo::Undo;
 use crate::volume::ZvolName;
 
@@ -48,6 +48,15 @@ pub trait Transport {
 
     /// Whether this node gets an answer from each data portal, and has a connection with it.
     fn portals(&self, deadline: Deadline) -> Vec<Portal>;
+
+    /// What the user of the API key may have to do for volumes to live.
+    fn roles(&self) -> &'static [&'static str];
+
+    /// The devices of this storage that this node has.
+    fn attached(&self) -> Vec<Attached>;
+
+    /// Names that devices of this storage have on their node, as an example, and what would keep LVM away from all of them.
+    fn known_to_lvm(&self) -> Known;
 
     /// Names of the exports of one zvol, read anew: nothing may be destroyed or renamed under one.
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>>;
@@ -109,6 +118,15 @@ impl Identity {
     pub fn is_same_volume(&self, other: &Self) -> bool {
         self.unique == other.unique
     }
+}
+
+/// What LVM of a node may see of a storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Of each sort of device that there may be, its names.
+    pub devices: Vec<Vec<String>>,
+    /// An entry of `global_filter` in lvm.conf.
+    pub filter: &'static str,
 }
 
 /// Questions on their way.

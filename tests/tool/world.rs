@@ -115,6 +115,8 @@ impl World {
         }
         symlink("nodes/pve1", etc.join("local")).unwrap();
         fs::create_dir_all(self.node.join("usr/bin")).unwrap();
+        self.install();
+        self.write_members(&[]);
         symlink(
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tool/pvesh"),
             self.node.join("pvesh"),
@@ -133,6 +135,52 @@ impl World {
         .unwrap();
         self.cluster(r#"{"nodename": "pve1", "version": 1}"#);
         self.write_sections();
+    }
+
+    /// The plugin's modules, and LVM as a node has it that keeps it away from the disks of guests.
+    fn install(&self) {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/lib/PVE/Storage");
+        for (from, to) in [
+            ("Custom/TrueNASPlugin.pm", "usr/share/perl5/PVE/Storage/Custom"),
+            (
+                "TrueNAS/Native.pm",
+                "usr/lib/x86_64-linux-gnu/perl5/5.36/PVE/Storage/TrueNAS",
+            ),
+        ] {
+            let to = self.node.join(to);
+            fs::create_dir_all(&to).unwrap();
+            let name = from.split('/').next_back().unwrap();
+            fs::copy(format!("{root}/{from}"), to.join(name)).unwrap();
+        }
+        fs::create_dir_all(self.node.join("usr/sbin")).unwrap();
+        fs::copy(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tool/lvmconfig"),
+            self.node.join("usr/sbin/lvmconfig"),
+        )
+        .unwrap();
+        self.lvm_filter(&["r|/dev/disk/by-id/(wwn-0x6589cfc|nvme-TrueNAS).*|"]);
+    }
+
+    pub fn lvm_filter(&self, entries: &[&str]) {
+        let entries: Vec<String> = entries.iter().map(|entry| format!("\"{entry}\"")).collect();
+        let line = format!("global_filter=[{}]\n", entries.join(","));
+        fs::write(self.node.join("lvm.conf"), line).unwrap();
+    }
+
+    /// What pmxcfs says of the other nodes: names, and whether they are online.
+    pub fn write_members(&self, others: &[(&str, bool)]) {
+        let member =
+            |online: bool| serde_json::json!({"id": 1, "online": u8::from(online), "ip": "192.0.2.1"});
+        let mut members = serde_json::json!({"nodename": "pve1", "version": 4});
+        if !others.is_empty() {
+            let nodes = others
+                .iter()
+                .map(|(name, online)| ((*name).to_owned(), member(*online)));
+            let own = ("pve1".to_owned(), member(true));
+            let list: serde_json::Map<String, Value> = nodes.chain([own]).collect();
+            members["nodelist"] = list.into();
+        }
+        fs::write(self.node.join("etc-pve/.members"), members.to_string()).unwrap();
     }
 
     pub fn set(&mut self, storage: &str, key: &str, value: &str) {

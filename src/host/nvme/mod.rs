@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 pub use self::connect::{Connect, connect, disconnect, is_loaded};
 pub use self::name::{HostName, host_name};
-pub use self::requests::cap_requests;
+pub use self::requests::{cap_requests, has_multipath, path_of, too_large};
 use super::sysfs;
 use crate::error::{Error, Kind, Result};
 use crate::sys::{block, nvme, paths};

@@ -1,6 +1,6 @@
 //! The size of requests to a subsystem's namespaces.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Controller, Head, controllers, heads};
@@ -51,7 +51,7 @@ fn no_path(head: &str, controllers: &[String]) -> Error {
 }
 
 /// Without it every path is a device of its own.
-fn has_multipath() -> bool {
+pub fn has_multipath() -> bool {
     let parameter = paths::sys().join("module/nvme_core/parameters/multipath");
     sysfs::read(&parameter).is_none_or(|value| value != "N")
 }
@@ -76,6 +76,24 @@ fn cap_all(nqn: &str, wanted: &Head) -> Result<Vec<(String, Vec<String>)>> {
 }
 
 fn cap_one(head: &Head, controllers: &[Controller]) -> Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for controller in controllers {
+        match path_of(controller, head) {
+            None if controller.live => missing.push(controller.name.clone()),
+            None => {}
+            Some(at) => match cap(&at) {
+                // It has left meanwhile.
+                Err(_) if !at.exists() => {}
+                capped => capped?,
+            },
+        }
+    }
+    cap(&paths::sys().join("block").join(&head.name))?;
+    Ok(missing)
+}
+
+/// Where sysfs has the path of a namespace through a controller: `nvme0c1n2`, of the head `nvme0n2`.
+pub fn path_of(controller: &Controller, head: &Head) -> Option<PathBuf> {
     let suffix = head.name.rsplit_once('n').map_or("", |(_, number)| number);
     let of_head = |name: &String| {
         name.strip_prefix("nvme")
@@ -83,24 +101,17 @@ fn cap_one(head: &Head, controllers: &[Controller]) -> Result<Vec<String>> {
             .and_then(|(_, rest)| rest.split_once('n'))
             .is_some_and(|(_, number)| number == suffix)
     };
-    let mut missing = Vec::new();
-    for controller in controllers {
-        let folder = paths::sys().join("class/nvme").join(&controller.name);
-        match sysfs::names(&folder).into_iter().find(of_head) {
-            None if controller.live => missing.push(controller.name.clone()),
-            None => {}
-            Some(path) => {
-                let at = folder.join(&path);
-                match cap(&at) {
-                    // It has left meanwhile.
-                    Err(_) if !at.exists() => {}
-                    capped => capped?,
-                }
-            }
-        }
-    }
-    cap(&paths::sys().join("block").join(&head.name))?;
-    Ok(missing)
+    let folder = paths::sys().join("class/nvme").join(&controller.name);
+    let path = sysfs::names(&folder).into_iter().find(of_head)?;
+    Some(folder.join(path))
+}
+
+/// What may be sent to it that gets lost, in words; `None` where it is limited, or has left.
+pub fn too_large(device: &Path) -> Option<String> {
+    let attribute = device.join("queue/max_sectors_kb");
+    let limit: u64 = sysfs::read(&attribute)?.parse().ok()?;
+    let name = device.file_name()?.to_string_lossy();
+    (limit > MAX_REQUEST_KIB).then(|| format!("{name} up to {limit} KiB"))
 }
 
 fn cap(device: &Path) -> Result<()> {

@@ -95,6 +95,20 @@ impl Ledger {
     }
 }
 
+/// The logins in order, and what time it is by their clock. Without a file there were none.
+pub fn peek(path: &Path) -> io::Result<(Vec<u64>, u64)> {
+    let now = clock::boot_millis();
+    let mut content = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(LARGEST).read_to_end(&mut content)?,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), now)),
+        Err(cause) => return Err(cause),
+    };
+    let mut logins = Found::of(&content, now).logins;
+    logins.sort_unstable();
+    Ok((logins, now))
+}
+
 fn locked(path: &Path) -> io::Result<Option<File>> {
     if let Some(folder) = path.parent() {
         file::private_dir(folder)?;

@@ -8,7 +8,7 @@ mod view;
 
 use std::path::PathBuf;
 
-use super::{Exports, Identity, Pending, Transport};
+use super::{Attached, Exports, Identity, Known, Pending, Transport};
 use crate::api::iscsi::{self as api, Extent, Global, Initiators, Mapping, Portal, Target};
 use crate::api::service::{self, Service};
 use crate::api::{Answers, Flight, Request, Ticket};
@@ -18,6 +18,39 @@ use crate::error::{Kind, Result};
 use crate::host;
 use crate::volume::ZvolName;
 use view::{Health, Site, View};
+
+/// Checked against the list in SECURITY.md.
+const ROLES: [&str; 13] = [
+    "DATASET_WRITE",
+    "DATASET_DELETE",
+    "SNAPSHOT_WRITE",
+    "SNAPSHOT_DELETE",
+    "ZFS_RESOURCE_READ",
+    "SERVICE_READ",
+    "SHARING_ISCSI_EXTENT_WRITE",
+    "SHARING_ISCSI_TARGETEXTENT_WRITE",
+    "SHARING_ISCSI_TARGET_READ",
+    "SHARING_ISCSI_GLOBAL_READ",
+    "SHARING_ISCSI_INITIATOR_READ",
+    "SHARING_ISCSI_PORTAL_READ",
+    "SHARING_NVME_TARGET_READ",
+];
+
+/// As the kernel and udev call a disk of a TrueNAS, whose NAA begins so always. No path of a map is looked at by LVM.
+const DISK_NAMES: [&str; 3] = [
+    "/dev/sdx",
+    "/dev/disk/by-id/scsi-36589cfc000000000000000000000000f",
+    "/dev/disk/by-id/wwn-0x6589cfc000000000000000000000000f",
+];
+const MAP_NAMES: [&str; 6] = [
+    "/dev/dm-99",
+    "/dev/mapper/36589cfc000000000000000000000000f",
+    "/dev/disk/by-id/dm-name-36589cfc000000000000000000000000f",
+    "/dev/disk/by-id/dm-uuid-mpath-36589cfc000000000000000000000000f",
+    "/dev/disk/by-id/scsi-36589cfc000000000000000000000000f",
+    "/dev/disk/by-id/wwn-0x6589cfc000000000000000000000000f",
+];
+const LVM_FILTER: &str = r#""r|/dev/disk/by-id/(wwn-0x|scsi-3|dm-uuid-mpath-3)6589cfc.*|""#;
 
 pub struct Iscsi {
     dataset: String,
@@ -33,6 +66,12 @@ impl Iscsi {
             prefer_ipv4,
             settings: settings.clone(),
         }
+    }
+
+    /// How udev calls a disk by the way to it.
+    fn by_path(&self) -> Option<String> {
+        let (portal, iqn) = (self.settings.portals.first()?, &self.settings.target_iqn);
+        Some(format!("/dev/disk/by-path/ip-{portal}-iscsi-{iqn}-lun-1"))
     }
 
     fn ask(&self, flight: &mut Flight, extents: Request<Vec<Extent>>) -> Asked {
@@ -71,6 +110,28 @@ impl Transport for Iscsi {
     fn portals(&self, deadline: Deadline) -> Vec<host::Portal> {
         let live = host::iscsi::live_portals(&self.settings.target_iqn);
         host::ask_portals(&self.settings.portals, self.prefer_ipv4, &live, deadline)
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        &ROLES
+    }
+
+    fn attached(&self) -> Vec<Attached> {
+        host::attached::of_target(&self.settings.target_iqn)
+    }
+
+    /// Without a word about multipath, multipathd makes a map where it sees a second way.
+    fn known_to_lvm(&self) -> Known {
+        let disk = DISK_NAMES.map(str::to_owned).into_iter().chain(self.by_path());
+        let map = MAP_NAMES.map(str::to_owned).to_vec();
+        Known {
+            devices: match self.settings.multipath {
+                Some(true) => vec![map],
+                None if self.settings.portals.len() > 1 => vec![disk.collect(), map],
+                _ => vec![disk.collect()],
+            },
+            filter: LVM_FILTER,
+        }
     }
 
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {

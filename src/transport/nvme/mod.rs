@@ -10,7 +10,7 @@ mod view;
 
 use std::path::PathBuf;
 
-use super::{Exports, Identity, Pending, Transport};
+use super::{Attached, Exports, Identity, Known, Pending, Transport};
 use crate::api::nvmet::{self as api, Namespace, Port, PortLink, Subsystem};
 use crate::api::service::{self, Service};
 use crate::api::{Answers, Api, Flight, Request, Ticket, done_or_found};
@@ -20,6 +20,26 @@ use crate::error::{Error, Kind, Result};
 use crate::host;
 use crate::volume::ZvolName;
 use view::{Health, View};
+
+/// Checked against the list in SECURITY.md.
+const ROLES: [&str; 8] = [
+    "DATASET_WRITE",
+    "DATASET_DELETE",
+    "SNAPSHOT_WRITE",
+    "SNAPSHOT_DELETE",
+    "ZFS_RESOURCE_READ",
+    "SERVICE_READ",
+    "SHARING_NVME_TARGET_WRITE",
+    "SHARING_ISCSI_EXTENT_READ",
+];
+
+/// As the kernel and udev call a namespace of a TrueNAS. The disks of the node itself may be known by a UUID too.
+const NAMES: [&str; 3] = [
+    "/dev/nvme99n1",
+    "/dev/disk/by-id/nvme-TrueNAS_Example_0123456789abcdef0123_1",
+    "/dev/disk/by-id/nvme-uuid.00000000-0000-4000-8000-00000000000f",
+];
+const LVM_FILTER: &str = r#""r|/dev/disk/by-id/nvme-TrueNAS.*|""#;
 
 pub struct Nvme {
     dataset: String,
@@ -70,6 +90,21 @@ impl Transport for Nvme {
     fn portals(&self, deadline: Deadline) -> Vec<host::Portal> {
         let live = host::nvme::live_portals(&self.settings.subsystem_nqn);
         host::ask_portals(&self.settings.portals, self.prefer_ipv4, &live, deadline)
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        &ROLES
+    }
+
+    fn attached(&self) -> Vec<Attached> {
+        host::attached::of_subsystem(&self.settings.subsystem_nqn)
+    }
+
+    fn known_to_lvm(&self) -> Known {
+        Known {
+            devices: vec![NAMES.map(str::to_owned).to_vec()],
+            filter: LVM_FILTER,
+        }
     }
 
     fn exports_of(&self, zvol: &ZvolName) -> Request<Vec<String>> {

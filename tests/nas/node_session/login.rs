@@ -232,3 +232,18 @@ fn the_version_is_told_once_it_is_known() {
     let welcome = Process::connect().exchange(&Process::hello(&nas));
     assert_eq!(welcome, json!({"ok": true, "version": "25.10.4"}));
 }
+
+#[test]
+fn health_needs_no_login_of_its_own() {
+    let nas = Nas::start(&["--preload", "1"]);
+    let _session = NodeSession::start(&[&nas]);
+    let health = pve_storage_truenas::ops::health(&nas.config(), None).unwrap();
+    let of = |name: &str| {
+        let mut checks = health.checks.iter();
+        checks.find(|check| check.name == name).unwrap().text.clone()
+    };
+    assert_eq!(of("roles"), "'truenas_admin' has all that volumes need");
+    assert_eq!(of("expiry"), "the API key does not expire");
+    assert_eq!(of("clock"), "as this node's");
+    assert_eq!(logins(&nas), 1);
+}
