@@ -6,8 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::sys::paths;
 
-/// What is looked for in the journal: `journalctl -t truenasplugin`.
-pub const IDENTIFIER: &str = "truenasplugin";
+const IDENTIFIER: &str = "truenasplugin";
 const DAEMON_FACILITY: u8 = 3 << 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

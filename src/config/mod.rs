@@ -6,7 +6,6 @@ mod fields;
 pub mod guest;
 pub mod members;
 pub mod next_key;
-pub mod redact;
 pub mod secrets;
 pub mod section;
 mod tls;

@@ -1,9 +1,8 @@
 //! The sections of storage.cfg, for programs that PVE does not hand its decoded ones.
 
-use std::fmt;
 use std::fs;
 
-use super::{Address, Config, Raw};
+use super::{Config, Raw};
 use crate::error::{Error, Kind, Result};
 use crate::sys::paths;
 
@@ -64,34 +63,8 @@ impl Section {
             .is_none_or(|nodes| nodes.split(',').any(|name| name.trim() == node))
     }
 
-    pub fn raw(&self) -> &Raw {
-        &self.raw
-    }
-
-    /// The names and addresses by which the TrueNAS is reached.
-    pub fn hosts(&self) -> Vec<String> {
-        let keys = ["api_host", "tn_api_host", "discovery_portal", "portals"];
-        let values = keys.iter().filter_map(|key| self.value(key));
-        let items = values.flat_map(|value| value.split([',', ' ', ';']));
-        items
-            .filter_map(|item| Address::parse("", item, 0).ok())
-            .map(|address| address.host)
-            .collect()
-    }
-
     fn value(&self, key: &str) -> Option<&str> {
         self.raw.get(key).map(String::as_str)
-    }
-}
-
-/// As PVE writes it.
-impl fmt::Display for Section {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{TYPE}: {}", self.storeid)?;
-        for (key, value) in &self.raw {
-            writeln!(f, "\t{key} {value}")?;
-        }
-        writeln!(f)
     }
 }
 

@@ -38,7 +38,6 @@ mod users;
 
 use std::time::{Duration, Instant};
 
-pub use crate::host::state::parts as node_state;
 pub use activate::{activate_volume, deactivate_volume};
 pub use adopt::{Adoptable, adopt, adoptable};
 pub use alloc::alloc_image;

@@ -84,13 +84,6 @@ pub enum Verb {
     /// A storage that cannot be asked does not keep the others from being told.
     #[command(after_long_help = ORPHANS_JSON)]
     Orphans(Orphans),
-    /// Write a file with all that somebody else needs to help
-    ///
-    /// Versions, the storages in storage.cfg, their health, what is left over, figures, the last changes, sessions, maps, devices and
-    /// the last messages. Secrets are taken out: every one that this node knows, and whatever looks like an API key. A storage that
-    /// does not answer is a finding, and keeps the rest from nobody.
-    #[command(after_long_help = REPORT_JSON)]
-    Report(Report),
     /// Give a storage a new API key, and revoke the old one
     ///
     /// The new key is made on the TrueNAS for the same user, or given. It is tried with the questions that volumes need, here and on
@@ -217,7 +210,7 @@ UPID), TRUENAS_MADE, TRUENAS_BYTES, TRUENAS_ERROR.
 With --json: \"verb\", \"warnings\" (a list), \"steps\" (a list, oldest first, each with \"time\" in seconds since 1970, \"user\", \
 \"by\", \"task\", \"storage\", \"operation\", \"object\", \"result\", \"made\", \"bytes\", \"error\", \"microseconds\").";
 
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub struct Audit {
     /// Only what was done to these storages
     #[arg(value_name = "STOREID", value_parser = storeid)]
@@ -249,22 +242,6 @@ pub struct Users {
     /// The volume, as PVE calls it; `STOREID:ZVOL` does too
     #[arg(value_name = "VOLID", value_parser = volid)]
     pub volid: String,
-}
-
-const REPORT_JSON: &str = "\
-With --json: \"verb\", \"warnings\" (a list), \"file\".";
-
-#[derive(Debug, Args)]
-pub struct Report {
-    /// The storages to tell of; all of this type where none is given
-    #[arg(value_name = "STOREID", value_parser = storeid)]
-    pub storages: Vec<String>,
-    /// The new file; pvetruenas-report-TIME.txt here where none is given
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Give hosts and nodes other names
-    #[arg(long)]
-    pub anonymous: bool,
 }
 
 const ROTATE_KEY_JSON: &str = "\
@@ -326,7 +303,6 @@ impl Verb {
             Self::Health(_) => "health",
             Self::Metrics(_) => "metrics",
             Self::Orphans(_) => "orphans",
-            Self::Report(_) => "report",
             Self::RotateKey(_) => "rotate-key",
             Self::TransportMove(_) => "transport-move",
             Self::Users(_) => "users",
@@ -335,7 +311,7 @@ impl Verb {
 
     pub fn applies(&self) -> bool {
         match self {
-            Self::Audit(_) | Self::Health(_) | Self::Metrics(_) | Self::Report(_) | Self::Users(_) => false,
+            Self::Audit(_) | Self::Health(_) | Self::Metrics(_) | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
             Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,

@@ -8,7 +8,6 @@ mod exposition;
 mod health;
 mod metrics;
 mod orphans;
-mod report;
 mod rotate_key;
 mod transport_move;
 mod users;
@@ -79,7 +78,6 @@ fn run(verb: &Verb) -> Result<Said> {
         Verb::Health(order) => health::run(order),
         Verb::Metrics(order) => metrics::run(order),
         Verb::Orphans(order) => orphans::run(order),
-        Verb::Report(order) => report::run(order),
         Verb::RotateKey(order) => rotate_key::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
         Verb::Users(order) => users::run(order),
