@@ -65,7 +65,23 @@ pub const KEYS: [&str; 5] = [
     "nvme_dhchap_ctrl_secret",
 ];
 
+/// In either spelling.
+pub fn is_one(key: &str) -> bool {
+    KEYS.contains(&key.strip_prefix("tn_").unwrap_or(key))
+}
+
 impl Stored {
+    pub fn all(self) -> impl Iterator<Item = Secret> {
+        let all = [
+            self.api_key,
+            self.chap_password,
+            self.chap_peer_password,
+            self.nvme_dhchap_secret,
+            self.nvme_dhchap_ctrl_secret,
+        ];
+        all.into_iter().flatten()
+    }
+
     /// The secrets that stand in a section of storage.cfg.
     pub fn of_section(raw: &Raw) -> Self {
         let mut found = Self::default();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Config, Raw};
+use super::{Config, Raw, Secret, next_key, secrets};
 use crate::error::{Error, Kind, Result};
 use crate::sys::paths;
 
@@ -61,6 +61,61 @@ impl Section {
     pub fn is_on(&self, node: &str) -> bool {
         self.value("nodes")
             .is_none_or(|nodes| nodes.split(',').any(|name| name.trim() == node))
+    }
+
+    /// As it is written, with secrets replaced.
+    pub fn without_secrets(&self) -> String {
+        let mut text = format!("{TYPE}: {}\n", self.storeid);
+        for (key, value) in &self.raw {
+            let shown = if secrets::is_one(key) { "***" } else { value };
+            text.push_str(&format!("\t{key} {shown}\n"));
+        }
+        text
+    }
+
+    /// All that is secret of it, here and in its own file; an error where nobody can tell.
+    pub fn secrets(&self) -> Result<Vec<Secret>> {
+        let written = self.raw.iter().filter(|(key, _)| secrets::is_one(key));
+        let written = written.map(|(_, value)| Secret::new(value.clone()));
+        let mut all: Vec<Secret> = written.chain(secrets::load(&self.storeid)?.all()).collect();
+        let next = next_key::load(&self.storeid)?;
+        all.extend(
+            next.into_iter()
+                .flat_map(|next| next.key.into_iter().chain([next.old])),
+        );
+        // The number before an API key is no secret, but the rest is also one without it.
+        let halves = all
+            .iter()
+            .filter_map(|secret| Some(Secret::new(secret.reveal().split_once('-')?.1)));
+        all.extend(halves.collect::<Vec<_>>());
+        Ok(all)
+    }
+
+    /// Its own name, and values that name something of its owner: kind and name.
+    pub fn names(&self) -> Vec<(&'static str, String)> {
+        let mut names = vec![("storage", self.storeid.clone())];
+        for (key, value) in &self.raw {
+            let kind = match key.strip_prefix("tn_").unwrap_or(key) {
+                "api_host" | "discovery_portal" | "portals" => "host",
+                "dataset" | "datasets" => "dataset",
+                "target_iqn" | "subsystem_nqn" | "hostnqn" => "target",
+                "api_user" | "chap_user" | "chap_peer_user" => "user",
+                "nodes" => "node",
+                _ => continue,
+            };
+            names.extend(value.split(',').map(|name| (kind, name.trim().to_owned())));
+        }
+        // A pool is named without its datasets too, and a user may stand beside the key.
+        let pools = names
+            .iter()
+            .filter(|(kind, _)| *kind == "dataset")
+            .filter_map(|(_, name)| Some(("pool", name.split_once('/')?.0.to_owned())));
+        names.extend(pools.collect::<Vec<_>>());
+        let user = secrets::load(&self.storeid)
+            .ok()
+            .and_then(|stored| stored.api_user);
+        names.extend(user.map(|user| ("user", user)));
+        names
     }
 
     fn value(&self, key: &str) -> Option<&str> {

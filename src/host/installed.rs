@@ -39,6 +39,37 @@ fn version(module: &Path) -> Option<String> {
     Some(rest.split_once('\'')?.0.to_owned())
 }
 
+/// What a report is compared by.
+const PACKAGES: [&str; 12] = [
+    "pve-storage-truenas",
+    "pve-storage-truenas-native",
+    "pve-manager",
+    "libpve-storage-perl",
+    "qemu-server",
+    "pve-container",
+    "pve-qemu-kvm",
+    "proxmox-ve",
+    "open-iscsi",
+    "multipath-tools",
+    "nvme-cli",
+    "lvm2",
+];
+
+/// Packages and versions, as dpkg has them, a line each.
+pub fn packages() -> String {
+    let status = fs::read_to_string(paths::dpkg_status()).unwrap_or_default();
+    let value = |paragraph: &str, key: &str| {
+        let mut lines = paragraph.lines();
+        lines.find_map(|line| line.strip_prefix(key).map(|value| value.trim().to_owned()))
+    };
+    let wanted = status.split("\n\n").filter_map(|paragraph| {
+        let name = value(paragraph, "Package:").filter(|name| PACKAGES.contains(&name.as_str()))?;
+        let (version, state) = (value(paragraph, "Version:")?, value(paragraph, "Status:")?);
+        Some(format!("{name} {version} ({state})\n"))
+    });
+    wanted.collect()
+}
+
 /// Names of PVE's processes that have loaded a library of the plugin which was replaced since.
 pub fn who_runs_replaced() -> Vec<String> {
     let mut found: Vec<String> = sysfs::names(&paths::proc())

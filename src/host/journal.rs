@@ -60,3 +60,16 @@ fn entry(line: &str) -> Result<Entry> {
     });
     Ok(texts.collect())
 }
+
+/// The last lines, oldest first.
+pub fn last_lines(count: u32) -> Result<String> {
+    let count = count.to_string();
+    let arguments = [
+        "--identifier=truenasplugin",
+        "--no-pager",
+        "--output=short-iso",
+        "--lines",
+        &count,
+    ];
+    command::answer(Program::Journalctl, &arguments, Deadline::within(READ))
+}

@@ -16,6 +16,7 @@ mod portals;
 mod probe;
 pub mod pve;
 pub mod scsi;
+pub mod state;
 pub mod storage_lock;
 mod sysfs;
 pub mod usage;

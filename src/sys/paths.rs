@@ -82,6 +82,11 @@ pub fn lvm_devices() -> PathBuf {
     node_root().join("etc/lvm/devices")
 }
 
+/// What dpkg has installed.
+pub fn dpkg_status() -> PathBuf {
+    node_root().join("var/lib/dpkg/status")
+}
+
 /// Where the package has its modules that are only Perl.
 pub fn perl_modules() -> PathBuf {
     node_root().join("usr/share/perl5")

@@ -84,6 +84,17 @@ pub enum Verb {
     /// A storage that cannot be asked does not keep the others from being told.
     #[command(after_long_help = ORPHANS_JSON)]
     Orphans(Orphans),
+    /// Write a file with what somebody needs to know who is to help
+    ///
+    /// Versions, the sections of storage.cfg, health, orphans, what the kernel of this node has of iSCSI, NVMe and multipath, and
+    /// the last lines that the plugin has written to the journal. One text file, which only root can read: look through it before you
+    /// send it.
+    ///
+    /// Secrets are taken out wherever they stand: those of all storages of this type, in storage.cfg and in the files beside it.
+    /// Where they cannot be read nothing is written. With --pseudonyms names and addresses are replaced too: of storages, nodes,
+    /// hosts, datasets, targets, users. The same name becomes the same word everywhere.
+    #[command(after_long_help = REPORT_JSON)]
+    Report(Report),
     /// Give a storage a new API key, and revoke the old one
     ///
     /// The new key is made on the TrueNAS for the same user, or given. It is tried with the questions that volumes need, here and on
@@ -157,7 +168,7 @@ const ORPHANS_JSON: &str = "\
 Exit status: 0 nothing is left over, 1 something is, 2 a storage cannot be asked.
 
 With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\" and \"left_over\", or with \
-\"error\" and \"advice\"). Each that is or was left over: \"state\" (found, freeable, removed, repaired or failed, with \"error\"), \"what\" (export-without-zvol, half-an-export, without-export, \
+\"error\" and \"advice\"). Each that is or was left over: \"state\" (found, freeable, removed, repaired or failed, with \"error\"), \"what\" (export-without-zvol, export-of-renamed, half-an-export, without-export, \
 half-renamed, renamed-away, doomed, temporary, moving, without-guest or stale-snapshot), \"object\", \"zvol\", \"former\" (the name of its mark, where that is another), \"snapshot\", \"owner\" (\"kind\": this, unmarked, storage or cluster; \
 \"name\"), \"used\" (bytes), \"creation\" (seconds since 1970), \"why\", \"advice\".";
 
@@ -210,7 +221,7 @@ UPID), TRUENAS_MADE, TRUENAS_BYTES, TRUENAS_ERROR.
 With --json: \"verb\", \"warnings\" (a list), \"steps\" (a list, oldest first, each with \"time\" in seconds since 1970, \"user\", \
 \"by\", \"task\", \"storage\", \"operation\", \"object\", \"result\", \"made\", \"bytes\", \"error\", \"microseconds\").";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Audit {
     /// Only what was done to these storages
     #[arg(value_name = "STOREID", value_parser = storeid)]
@@ -276,6 +287,27 @@ pub struct RotateKey {
     pub apply: bool,
 }
 
+const REPORT_JSON: &str = "\
+Exit status: 0 written, 2 not written.
+
+With --json: \"verb\", \"warnings\" (a list), \"file\".";
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The storages to tell of; all of this type where none is given
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storages: Vec<String>,
+    /// Where to write the file
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Replace names and addresses
+    #[arg(long)]
+    pub pseudonyms: bool,
+    /// How much of the journal
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub lines: u32,
+}
+
 const TRANSPORT_MOVE_JSON: &str = "\
 With --json: \"verb\", \"state\" (planned, moved, nothing-to-do or failed), \"warnings\" (a list); \"volume\", \"zvol\", \
 \"export\" (each with \"from\" and \"to\"; \"volume\".\"to\" is null while the server has not chosen it); \"guest\" (\"id\", \
@@ -303,6 +335,7 @@ impl Verb {
             Self::Health(_) => "health",
             Self::Metrics(_) => "metrics",
             Self::Orphans(_) => "orphans",
+            Self::Report(_) => "report",
             Self::RotateKey(_) => "rotate-key",
             Self::TransportMove(_) => "transport-move",
             Self::Users(_) => "users",
@@ -311,7 +344,7 @@ impl Verb {
 
     pub fn applies(&self) -> bool {
         match self {
-            Self::Audit(_) | Self::Health(_) | Self::Metrics(_) | Self::Users(_) => false,
+            Self::Audit(_) | Self::Health(_) | Self::Metrics(_) | Self::Report(_) | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
             Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,

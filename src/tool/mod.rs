@@ -8,6 +8,8 @@ mod exposition;
 mod health;
 mod metrics;
 mod orphans;
+mod redact;
+mod report;
 mod rotate_key;
 mod transport_move;
 mod users;
@@ -78,6 +80,7 @@ fn run(verb: &Verb) -> Result<Said> {
         Verb::Health(order) => health::run(order),
         Verb::Metrics(order) => metrics::run(order),
         Verb::Orphans(order) => orphans::run(order),
+        Verb::Report(order) => report::run(order),
         Verb::RotateKey(order) => rotate_key::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
         Verb::Users(order) => users::run(order),

@@ -26,6 +26,7 @@ mod orphans;
 mod record;
 mod refusals;
 mod renamed;
+mod report;
 mod rotate_key;
 mod seen;
 mod stale;
