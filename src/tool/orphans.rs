@@ -141,17 +141,21 @@ impl State {
     }
 }
 
+/// What was removed has to be gone; an export is whole again when its zvol has its name back.
 fn read_back(rows: &mut [Row], still: Result<Vec<Leftover>>) {
-    let changed = rows.iter_mut().filter(|row| row.state.has_changed());
-    for row in changed {
+    for row in rows {
         let there = |still: &Vec<Leftover>| still.iter().any(|other| other.object == row.left.object);
-        match &still {
-            Ok(still) if !there(still) => {}
-            Ok(_) => row.state = State::Failed(Error::new(Kind::InUse, "it is still there")),
-            Err(error) => {
+        let follows = row.left.what == What::ExportOfRenamed;
+        match (&still, row.state.has_changed()) {
+            (Ok(still), false) if follows && !there(still) => row.state = State::Repaired,
+            (Ok(still), true) if there(still) => {
+                row.state = State::Failed(Error::new(Kind::InUse, "it is still there"));
+            }
+            (Err(error), true) => {
                 let cause = format!("it was, but whether it is gone is not known: {}", error.cause);
                 row.state = State::Failed(Error::new(error.kind, cause));
             }
+            _ => {}
         }
     }
 }
@@ -220,6 +224,7 @@ fn age(left: &Leftover) -> Option<String> {
 pub fn word(what: What) -> &'static str {
     match what {
         What::ExportWithoutZvol => "export-without-zvol",
+        What::ExportOfRenamed => "export-of-renamed",
         What::HalfAnExport => "half-an-export",
         What::WithoutExport => "without-export",
         What::HalfRenamed => "half-renamed",
@@ -236,6 +241,7 @@ fn why(left: &Leftover) -> String {
     let renamed;
     let why = match left.what {
         What::ExportWithoutZvol => "exports a zvol that is gone",
+        What::ExportOfRenamed => "exports a zvol that has another name now",
         What::HalfAnExport => "no node can reach the zvol by this export",
         What::WithoutExport => "nothing exports this volume",
         What::HalfRenamed => "has the mark of another name: a renaming was cut off",
@@ -267,6 +273,7 @@ fn remedy(storeid: &str, left: &Leftover) -> String {
         (What::ExportWithoutZvol, Some(free)) if left.zvol.as_ref().is_some_and(|zvol| zvol.owner().is_some()) => free,
         (What::ExportWithoutZvol, _) if ops::is_rubbish(left) => format!("pvetruenas orphans {storeid} --apply"),
         (What::ExportWithoutZvol, _) => "remove it on the TrueNAS: TrueNAS > Shares".into(),
+        (What::ExportOfRenamed, _) => "what helps its zvol, which is shown too, helps it".into(),
         (What::HalfAnExport, _) => {
             "start its guest; if that is refused, remove the export in TrueNAS > Shares: the volume then gets a new one".into()
         }

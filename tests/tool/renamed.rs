@@ -36,7 +36,7 @@ fn it_is_told_once_and_renamed_back_with_its_export() {
     let ran = world.run(&["orphans", "from"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
     assert!(
-        ran.stdout.starts_with("from: 1 left over\n")
+        ran.stdout.starts_with("from: 2 left over\n")
             && ran
                 .stdout
                 .contains("  was renamed, and its guest knows it as vm-100-disk-0\n      -> pvetruenas orphans from --apply\n"),
@@ -58,7 +58,7 @@ fn it_is_told_once_and_renamed_back_with_its_export() {
 fn programs_are_told_both_names() {
     let world = world();
     let told = world.run(&["orphans", "from", "--apply", "--json"]).json();
-    let row = &told["storages"][0]["left_over"][0];
+    let row = &told["storages"][0]["left_over"][1];
     assert_eq!(
         (&row["what"], &row["state"], &row["zvol"], &row["former"]),
         (

@@ -28,6 +28,8 @@ use crate::volume::{Mark, SnapName, ZvolName, mark};
 pub enum What {
     /// It exports a zvol that is not there.
     ExportWithoutZvol,
+    /// It exports a zvol that lives on under another name.
+    ExportOfRenamed,
     /// No node can reach the zvol by it.
     HalfAnExport,
     /// A volume that nothing exports.
@@ -50,8 +52,9 @@ pub enum What {
 
 impl What {
     /// Those that one look shows; about a snapshot another question is asked.
-    pub const SHOWN_AT_ONCE: [Self; 9] = [
+    pub const SHOWN_AT_ONCE: [Self; 10] = [
         Self::ExportWithoutZvol,
+        Self::ExportOfRenamed,
         Self::HalfAnExport,
         Self::WithoutExport,
         Self::HalfRenamed,
@@ -160,9 +163,10 @@ fn exports(config: &Config, look: &Look) -> Result<Vec<Leftover>> {
             .and_then(|zvol| Some((zvol, *children.get(zvol)?)));
         let what = match (row, lead.whole) {
             (Some(_), true) => continue,
-            // It lives on under another name, and is told there.
-            (None, _) if lead.zvol.as_ref().is_some_and(|zvol| elsewhere.contains(zvol)) => continue,
             (Some(_), false) => What::HalfAnExport,
+            (None, _) if lead.zvol.as_ref().is_some_and(|zvol| elsewhere.contains(zvol)) => {
+                What::ExportOfRenamed
+            }
             (None, _) => What::ExportWithoutZvol,
         };
         let owner = match row {

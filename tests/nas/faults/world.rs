@@ -110,7 +110,17 @@ fn leftovers(tables: &Tables, links: &[Link]) -> World {
                 .iter()
                 .any(|other| other.what == "mapping" && other.zvol == link.zvol)
         };
-        if leads_nowhere(tables, link) {
+        let renamed = || {
+            let mut volumes = tables.zfs.datasets.iter();
+            volumes.any(|(full, dataset)| {
+                let internal = short(full).starts_with("del-") || short(full).starts_with("tmp-");
+                let mark = dataset.user.get("pve-storage-truenas:name");
+                dataset.kind == Kind::Volume && !internal && short(full) != name && mark == Some(&name)
+            })
+        };
+        if leads_nowhere(tables, link) && renamed() {
+            found.push(format!("ExportOfRenamed {name}"));
+        } else if leads_nowhere(tables, link) {
             found.push(format!("ExportWithoutZvol {name}"));
         } else if link.what == "disabled namespace" || link.what == "extent" && !mapped() {
             found.push(format!("HalfAnExport {name}"));
