@@ -170,6 +170,7 @@ pub const ANSWERS: &[Reading] = &[
     ("nvmet::delete_namespace", |text| read(nvmet::delete_namespace(1), text)),
     ("service::named", |text| read(service::named("s"), text)),
     ("snapshot::names_of", |text| read(snapshot::names_of("d"), text)),
+    ("snapshot::names_in_pool_of", |text| read(snapshot::names_in_pool_of("d"), text)),
     ("snapshot::holds", |text| read(snapshot::holds("d@s"), text)),
     ("snapshot::all_of", |text| read(snapshot::all_of("d"), text)),
     ("snapshot::one", |text| read(snapshot::one("d@s"), text)),
