@@ -23,6 +23,7 @@ mod metrics;
 mod model;
 mod node_session;
 mod nvme;
+mod nvme_requests;
 mod refusals;
 mod resize;
 mod roles;

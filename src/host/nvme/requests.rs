@@ -12,6 +12,7 @@ use crate::sys::{paths, poll};
 
 /// Larger requests get lost: nvmet announces no MDTS, and its large allocations fail (lessons row 1).
 const MAX_REQUEST_KIB: u64 = 128;
+const LIMIT: &str = "queue/max_sectors_kb";
 /// For a controller that lives to find the namespaces that it has.
 const PATH_APPEARS: Duration = Duration::from_secs(3);
 const PATH_LOOK: Duration = Duration::from_millis(20);
@@ -84,12 +85,24 @@ fn cap_one(head: &Head, controllers: &[Controller]) -> Result<Vec<String>> {
             Some(at) => match cap(&at) {
                 // It has left meanwhile.
                 Err(_) if !at.exists() => {}
+                Err(_) if is_being_made(&at) => {
+                    missing.extend(controller.live.then(|| controller.name.clone()))
+                }
                 capped => capped?,
             },
         }
     }
-    cap(&paths::sys().join("block").join(&head.name))?;
+    let own = paths::sys().join("block").join(&head.name);
+    match cap(&own) {
+        Err(_) if is_being_made(&own) => missing.push(head.name.clone()),
+        capped => capped?,
+    }
     Ok(missing)
+}
+
+/// The kernel shows a disk first, and the attributes of its queue a moment later (Linux 6.12, device_add_disk).
+fn is_being_made(device: &Path) -> bool {
+    !device.join(LIMIT).exists()
 }
 
 /// Where sysfs has the path of a namespace through a controller: `nvme0c1n2`, of the head `nvme0n2`.
@@ -108,14 +121,14 @@ pub fn path_of(controller: &Controller, head: &Head) -> Option<PathBuf> {
 
 /// What may be sent to it that gets lost, in words; `None` where it is limited, or has left.
 pub fn too_large(device: &Path) -> Option<String> {
-    let attribute = device.join("queue/max_sectors_kb");
+    let attribute = device.join(LIMIT);
     let limit: u64 = sysfs::read(&attribute)?.parse().ok()?;
     let name = device.file_name()?.to_string_lossy();
     (limit > MAX_REQUEST_KIB).then(|| format!("{name} up to {limit} KiB"))
 }
 
 fn cap(device: &Path) -> Result<()> {
-    let attribute = device.join("queue/max_sectors_kb");
+    let attribute = device.join(LIMIT);
     let now = || sysfs::read(&attribute).and_then(|text| text.parse::<u64>().ok());
     if now().is_some_and(|limit| limit > MAX_REQUEST_KIB) {
         sysfs::write_if_there(&attribute, &MAX_REQUEST_KIB.to_string())?;
