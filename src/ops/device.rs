@@ -11,8 +11,21 @@ use crate::volume::{DeviceName, ZvolName};
 /// Under PVE's lock nothing of the node may take longer.
 const DETACH_UNDER_LOCK: Duration = Duration::from_secs(5);
 
-/// Takes the device away before the NAS is touched; refused while somebody uses it.
+/// Takes the device away before the NAS is touched; refused while somebody uses it. Forgotten last: who is cut off before that
+/// is known to have it still.
 pub fn leave(
+    config: &Config,
+    transport: &dyn Transport,
+    name: &DeviceName,
+    identity: Option<&Identity>,
+) -> Result<()> {
+    let_go(config, transport, name, identity)?;
+    memory::forget(&config.storeid, name);
+    Ok(())
+}
+
+/// As `leave`, and remembered, for a caller who has more to do with it.
+pub fn let_go(
     config: &Config,
     transport: &dyn Transport,
     name: &DeviceName,
@@ -31,7 +44,6 @@ pub fn leave(
         }
         transport.detach(identity, Deadline::within(DETACH_UNDER_LOCK))?;
     }
-    memory::forget(&config.storeid, name);
     link::remove(&config.storeid, name)
 }
 

@@ -148,20 +148,25 @@ pub fn withdraw(config: &Config, exposure: &Exposure, api: &mut Api) -> Result<(
         .and_then(|row| exports.identity(&exposure.clone, row.volsize));
     // Another node's clone has another identity than this node's device of the same snapshot.
     let known = memory::recall(&config.storeid, &exposure.device);
-    match (&identity, &known) {
-        (Some(theirs), Some(here)) if !theirs.is_same_volume(here) => {}
-        _ => device::leave(
+    let is_anothers =
+        matches!((&identity, &known), (Some(theirs), Some(here)) if !theirs.is_same_volume(here));
+    if !is_anothers {
+        device::let_go(
             config,
             transport.as_ref(),
             &exposure.device,
             known.as_ref().or(identity.as_ref()),
-        )?,
+        )?;
     }
     exports.unpublish(api, &exposure.clone)?;
-    match row {
-        None => Ok(()),
-        Some(_) => destroy_when_idle(api, &full),
+    if row.is_some() {
+        destroy_when_idle(api, &full)?;
     }
+    // Until here the node knows that it has something to take away, whoever is killed in between.
+    if !is_anothers {
+        memory::forget(&config.storeid, &exposure.device);
+    }
+    Ok(())
 }
 
 /// Removes what this node exposed and nobody reads any more: PVE does not say when a copy of a snapshot is done.
