@@ -137,11 +137,14 @@ With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"
 \"total\" in bytes, \"answered_in_ms\"; or with \"error\" and \"advice\"), \"node\" (\"grade\" and \"checks\"). Each check: \
 \"check\", \"grade\", \"text\", \"advice\".";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Health {
     /// The storages to look at; all of this type where none is given
     #[arg(value_name = "STOREID", value_parser = storeid)]
     pub storages: Vec<String>,
+    /// All storages of this type, as where none is given
+    #[arg(long, conflicts_with = "storages")]
+    pub all_storages: bool,
     /// Print one line with figures, as Nagios and Icinga read it
     #[arg(long, conflicts_with = "json")]
     pub nagios: bool,
@@ -153,11 +156,14 @@ Exit status: 0 the figures were told, whatever they say; 2 they were not: no sto
 With --json: \"verb\", \"warnings\" (a list), \"families\" (a list, each with \"name\", \"type\", \"help\", \"samples\": a list, \
 each with \"name\", \"labels\", \"value\").";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Metrics {
     /// The storages to look at; all of this type where none is given
     #[arg(value_name = "STOREID", value_parser = storeid)]
     pub storages: Vec<String>,
+    /// All storages of this type, as where none is given
+    #[arg(long, conflicts_with = "storages")]
+    pub all_storages: bool,
     /// Write the text to a file, in one step, for everybody to read: the textfile collector of node_exporter finds it in
     /// /var/lib/prometheus/node-exporter/
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
@@ -172,11 +178,14 @@ With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"
 half-renamed, renamed-away, doomed, temporary, moving, without-guest or stale-snapshot), \"object\", \"zvol\", \"former\" (the name of its mark, where that is another), \"snapshot\", \"owner\" (\"kind\": this, unmarked, storage or cluster; \
 \"name\"), \"used\" (bytes), \"creation\" (seconds since 1970), \"why\", \"advice\".";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Orphans {
     /// The storages to look at; all of this type where none is given
     #[arg(value_name = "STOREID", value_parser = storeid)]
     pub storages: Vec<String>,
+    /// All storages of this type, as where none is given
+    #[arg(long, conflicts_with = "storages")]
+    pub all_storages: bool,
     /// Show those of other clusters too
     #[arg(long)]
     pub foreign: bool,
@@ -297,6 +306,9 @@ pub struct Report {
     /// The storages to tell of; all of this type where none is given
     #[arg(value_name = "STOREID", value_parser = storeid)]
     pub storages: Vec<String>,
+    /// All storages of this type, as where none is given
+    #[arg(long, conflicts_with = "storages")]
+    pub all_storages: bool,
     /// Where to write the file
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,

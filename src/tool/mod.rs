@@ -8,6 +8,7 @@ mod exposition;
 mod health;
 mod metrics;
 mod orphans;
+mod paint;
 mod redact;
 mod report;
 mod rotate_key;
@@ -165,6 +166,8 @@ fn done(verb: &str, said: Said, as_json: bool) -> Exit {
             object.extend(more);
         }
         say(&format!("{object}\n"));
+    } else if paint::is_wanted() {
+        say(&paint::painted(&said.text));
     } else {
         say(&said.text);
     }

@@ -75,19 +75,18 @@ fn text(order: &Order, sections: &[Section], warnings: &mut Vec<String>) -> Resu
     let storages = order.storages.clone();
     let told = health::run(&Health {
         storages: storages.clone(),
-        nagios: false,
+        ..Health::default()
     });
     part("health", &said(told, warnings));
     let told = orphans::run(&Orphans {
         storages,
         foreign: true,
-        free: Vec::new(),
-        apply: false,
+        ..Orphans::default()
     });
     part("orphans", &said(told, warnings));
     let told = metrics::run(&Metrics {
         storages: order.storages.clone(),
-        output: None,
+        ..Metrics::default()
     });
     part("metrics", &said(told, warnings));
     let told = audit::run(&Audit {
