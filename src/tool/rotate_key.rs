@@ -74,9 +74,9 @@ fn rotate(config: &Config, order: &RotateKey, key: Option<Secret>) -> Result<Sai
         steps.push(step);
     })?;
     let mut text = format!("{}: a new API key is in use\n", config.storeid);
-    for step in &steps {
-        text.push_str(&format!("  {step}\n"));
-    }
+    // Who has seen them come does not need them again.
+    let unseen = steps.iter().filter(|_| !(shows && io::stdout().is_terminal()));
+    unseen.for_each(|step| text.push_str(&format!("  {step}\n")));
     let mut exit = Exit::Done;
     if let Some(why) = kept.as_ref().filter(|_| !order.keep_old) {
         text.push_str(&format!("  the old key was not revoked: {why}\n"));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::faults::{Spot, calls_since, fired, methods};
 use crate::killed::until_fired;
+use crate::usage::on_a_terminal;
 use crate::world::{By, Ran, World};
 
 const ROTATE: [&str; 5] = ["rotate-key", "from", "--apply", "--grace", "0"];
@@ -443,4 +444,12 @@ fn one_that_dies_in_the_middle_is_finished_by_another(#[case] method: &str) {
     child.kill().unwrap();
     child.wait().unwrap();
     is_finished_by_another_run(&world).unwrap();
+}
+
+#[test]
+fn on_a_terminal_each_step_is_shown_once() {
+    let world = world();
+    let told = on_a_terminal(&world, &[("NO_COLOR", "1")], "rotate-key from --apply --grace 0");
+    assert_eq!(told.matches("tried on this node").count(), 1, "{told}");
+    assert!(told.contains("from: a new API key is in use"), "{told}");
 }

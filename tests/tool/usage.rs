@@ -101,7 +101,7 @@ fn no_secret_is_ever_shown() {
 }
 
 /// As on a terminal: `script` of util-linux gives it one.
-fn on_a_terminal(world: &World, set: &[(&str, &str)], arguments: &str) -> String {
+pub fn on_a_terminal(world: &World, set: &[(&str, &str)], arguments: &str) -> String {
     let program = env!("CARGO_BIN_EXE_pvetruenas");
     let mut command = Command::new("script");
     command
