@@ -9,6 +9,9 @@ use serde::Serialize;
 pub struct Actor {
     /// `root@pam`
     pub user: String,
+    /// On a command line, who had logged in: `sudo` and `su` keep the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<u32>,
     /// `qmcreate 100`, or the program.
     pub by: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +46,7 @@ impl Actor {
         }
         Some(Self {
             user: (*user).to_owned(),
+            login: None,
             by: format!("{kind} {}", id.join(":")).trim_end().to_owned(),
             task: Some(upid.to_owned()),
         })
@@ -61,22 +65,18 @@ impl Actor {
             None => "?",
         };
         Self {
-            user: login_user(),
+            user: "root@pam".to_owned(),
+            login: login(),
             by: program.to_owned(),
             task: None,
         }
     }
 }
 
-/// Who logged in, where that is somebody else than whom the process belongs to: `sudo` and `su` keep it.
-fn login_user() -> String {
-    const NOBODY_LOGGED_IN: u32 = u32::MAX;
-    let text = fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
-    match text.trim().parse() {
-        Ok(0) => "root@pam".to_owned(),
-        Ok(NOBODY_LOGGED_IN) | Err(_) => "root@pam (no login)".to_owned(),
-        Ok(id) => format!("root@pam (login {id})"),
-    }
+/// The kernel's number of the user who logged in; a service has none.
+fn login() -> Option<u32> {
+    let text = fs::read_to_string("/proc/self/loginuid").ok()?;
+    text.trim().parse().ok().filter(|id| *id != u32::MAX)
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ fn fields(event: &Event, actor: &Actor) -> Vec<u8> {
     field("TRUENAS_USER", &actor.user);
     field("TRUENAS_BY", &actor.by);
     let more = [
+        ("TRUENAS_LOGIN", actor.login.map(|id| id.to_string())),
         ("TRUENAS_TASK", actor.task.clone()),
         ("TRUENAS_MADE", event.made.clone()),
         ("TRUENAS_BYTES", event.bytes.map(|bytes| bytes.to_string())),
@@ -87,6 +88,7 @@ mod tests {
         };
         let actor = Actor {
             user: "root@pam".into(),
+            login: Some(1000),
             by: "pvesm".into(),
             task: None,
         };

@@ -4,7 +4,7 @@
 mod actor;
 mod journal;
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -114,9 +114,10 @@ fn append(event: &Event, actor: &Actor) -> io::Result<()> {
         .append(true)
         .create(true)
         .mode(0o640)
-        .custom_flags(libc::O_NOFOLLOW)
+        // A pipe that nobody reads is an error, and no wait.
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(&path)?;
-    if !fs::symlink_metadata(&path)?.is_file() {
+    if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
     file.write_all(&text)

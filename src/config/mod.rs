@@ -64,6 +64,12 @@ pub struct Credentials {
     pub api_user: Option<String>,
 }
 
+/// The server knows a key by the number before its first dash, which is no secret.
+pub fn number_of_key(key: &Secret) -> Option<u64> {
+    let (number, _secret) = key.reveal().split_once('-')?;
+    number.parse().ok()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VolumeNames {
     Plain,

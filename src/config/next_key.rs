@@ -38,6 +38,21 @@ pub fn load(storeid: &str) -> Result<Option<NextKey>> {
     }
 }
 
+/// Of two at the same time one begins.
+pub fn begin(storeid: &str, next: &NextKey) -> Result<()> {
+    let begun = serde_json::to_vec(next)
+        .map_err(io::Error::from)
+        .and_then(|content| {
+            file::private_dir(&paths::secrets_dir())?;
+            file::create_private(&path(storeid), &content)
+        });
+    begun.map_err(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => Error::new(Kind::InUse, "somebody else rotates the key just now")
+            .advice("wait until that has ended, on whatever node"),
+        _ => failed(storeid, "written", &cause),
+    })
+}
+
 pub fn save(storeid: &str, next: &NextKey) -> Result<()> {
     let written = serde_json::to_vec(next)
         .map_err(io::Error::from)

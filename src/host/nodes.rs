@@ -12,6 +12,8 @@ use crate::sys::paths;
 
 const ASK: Duration = Duration::from_secs(20);
 const CONNECT_SECONDS: u8 = 5;
+/// Where the package has it: what a shell without a login finds is not known.
+const PROGRAM: &str = "/usr/sbin/pvetruenas";
 
 #[derive(Deserialize)]
 struct Users {
@@ -27,7 +29,7 @@ struct Tried {
 
 /// Who uses a volume there, in words.
 pub fn users(node: &Node, volid: &str) -> Result<Vec<String>> {
-    let answer = ask(node, &["pvetruenas", "users", volid, "--json"])?;
+    let answer = ask(node, &[PROGRAM, "users", volid, "--json"])?;
     let told: Users = serde_json::from_str(answer.trim()).map_err(|cause| {
         failed(
             node,
@@ -40,7 +42,7 @@ pub fn users(node: &Node, volid: &str) -> Result<Vec<String>> {
 
 /// Whether the API key that is not used yet is good there.
 pub fn try_next_key(node: &Node, storeid: &str) -> Result<()> {
-    let answer = ask(node, &["pvetruenas", "rotate-key", storeid, "--try", "--json"])?;
+    let answer = ask(node, &[PROGRAM, "rotate-key", storeid, "--try", "--json"])?;
     let told: Tried = serde_json::from_str(answer.trim()).map_err(|cause| {
         failed(
             node,

@@ -53,11 +53,11 @@ fn find(config: &Config) -> Result<Vec<Adoptable>> {
 /// the next call goes on.
 pub fn adopt(config: &Config, wanted: &[Adoptable]) -> (Vec<ZvolName>, Result<()>) {
     let mut done = Vec::new();
-    let names: Vec<&str> = wanted.iter().map(|one| one.zvol.as_str()).collect();
-    let adopted = change(config, "adopt", &names.join(" "), || {
-        wanted
-            .chunks(AT_ONCE)
-            .try_for_each(|some| adopt_some(config, some, &mut done))
+    let adopted = wanted.chunks(AT_ONCE).try_for_each(|some| {
+        let names: Vec<&str> = some.iter().map(|one| one.zvol.as_str()).collect();
+        change(config, "adopt", &names.join(" "), || {
+            adopt_some(config, some, &mut done)
+        })
     });
     (done, adopted)
 }

@@ -11,7 +11,7 @@ use super::{ADD_STORAGE, anchor, api};
 use crate::api::{Api, Lane, dataset, system};
 use crate::audit;
 use crate::config::secrets::{self, Stored};
-use crate::config::{Config, Raw, cluster};
+use crate::config::{Config, Raw, cluster, next_key};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::logging;
@@ -139,36 +139,25 @@ pub fn on_update(
     let keys: BTreeSet<&str> = keys.map(String::as_str).collect();
     let keys: Vec<&str> = keys.into_iter().collect();
     audit::of(storeid, "update", &keys.join(" "), || {
-        update(storeid, raw, changed, deleted, secrets, deleted_secrets)
+        let before = secrets::load(storeid)?;
+        let mut after = before.clone();
+        after.update(changed);
+        after.update(secrets);
+        for key in deleted.iter().chain(deleted_secrets) {
+            after.forget(key);
+        }
+        if after.api_key != before.api_key {
+            after.api_user = None;
+        }
+        if after.api_key.is_some() && (after.api_key != before.api_key || reconnects(changed, deleted)) {
+            let config = Config::parse_with(storeid, raw, &after)?;
+            super::on(&config, "update", "", || try_login(&config, &mut after))?;
+        }
+        if after != before {
+            secrets::save(storeid, &after)?;
+        }
+        Ok(secret_keys_in(changed))
     })
-}
-
-fn update(
-    storeid: &str,
-    raw: &Raw,
-    changed: &Raw,
-    deleted: &[String],
-    secrets: &Raw,
-    deleted_secrets: &[String],
-) -> Result<Vec<String>> {
-    let before = secrets::load(storeid)?;
-    let mut after = before.clone();
-    after.update(changed);
-    after.update(secrets);
-    for key in deleted.iter().chain(deleted_secrets) {
-        after.forget(key);
-    }
-    if after.api_key != before.api_key {
-        after.api_user = None;
-    }
-    if after.api_key.is_some() && (after.api_key != before.api_key || reconnects(changed, deleted)) {
-        let config = Config::parse_with(storeid, raw, &after)?;
-        super::on(&config, "update", "", || try_login(&config, &mut after))?;
-    }
-    if after != before {
-        secrets::save(storeid, &after)?;
-    }
-    Ok(secret_keys_in(changed))
 }
 
 fn try_login(config: &Config, stored: &mut Stored) -> Result<()> {
@@ -191,5 +180,7 @@ fn secret_keys_in(section: &Raw) -> Vec<String> {
 
 /// Volumes and the weight volume stay on the NAS: removing a storage from PVE removes no data.
 pub fn on_delete(storeid: &str, _raw: &Raw) -> Result<()> {
-    audit::of(storeid, "remove storage", "", || secrets::remove(storeid))
+    audit::of(storeid, "remove storage", "", || {
+        secrets::remove(storeid).and_then(|()| next_key::remove(storeid))
+    })
 }

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
+use super::file::beside;
+
 const WORD: usize = size_of::<u64>();
 
 /// What the file begins with: whoever does not know it leaves the file alone.
@@ -103,9 +105,7 @@ fn read_header(file: &File) -> io::Result<Header> {
 
 /// Under a name of its own first, so that nobody sees a part of it, and whoever comes second finds the first one's.
 fn make(path: &Path, header: Header, length: usize) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".new.{}", std::process::id()));
-    let temporary = Path::new(&name);
+    let temporary = &beside(path);
     let _left_by_a_process_of_this_id = fs::remove_file(temporary);
     let made = fill(temporary, header, length).and_then(|()| fs::hard_link(temporary, path));
     let _gone_or_never_made = fs::remove_file(temporary);

@@ -224,7 +224,7 @@ pub struct Adopt {
 
 const AUDIT_JSON: &str = "\
 In the journal: journalctl -t pve-storage-truenas-audit, with the fields TRUENAS_STORAGE, TRUENAS_OPERATION, TRUENAS_OBJECT, \
-TRUENAS_RESULT (done or failed), TRUENAS_USEC, TRUENAS_USER, TRUENAS_BY (what kind of task, or which program), TRUENAS_TASK (its \
+TRUENAS_RESULT (done or failed), TRUENAS_USEC, TRUENAS_USER, TRUENAS_LOGIN (the number of who logged in, on a command line), TRUENAS_BY (what kind of task, or which program), TRUENAS_TASK (its \
 UPID), TRUENAS_MADE, TRUENAS_BYTES, TRUENAS_ERROR.
 
 With --json: \"verb\", \"warnings\" (a list), \"steps\" (a list, oldest first, each with \"time\" in seconds since 1970, \"user\", \

@@ -86,7 +86,7 @@ fn look(
         .filter(|left| order.foreign || is_named(left) || !matches!(left.owner, Owner::Cluster(_)));
     let mut rows: Vec<Row> = shown
         .map(|left| Row {
-            state: state(config, &left, is_named(&left), guests, order.apply),
+            state: state(config, &left, is_named(&left), order.apply),
             left,
         })
         .collect();
@@ -115,21 +115,12 @@ fn has_a_guest(named: &DiskOrSnapshot, guests_are_known: bool) -> Error {
 }
 
 /// What becomes of it.
-fn state(
-    config: &Config,
-    left: &Leftover,
-    to_be_freed: bool,
-    guests: Option<&[Guest]>,
-    apply: bool,
-) -> State {
+fn state(config: &Config, left: &Leftover, to_be_freed: bool, apply: bool) -> State {
     let (done, state) = match (to_be_freed, apply) {
         (true, true) => (ops::free_abandoned(config, left), State::Removed),
         (true, false) => (ops::may_be_freed(config, left), State::Freeable),
         (false, true) if ops::is_rubbish(left) => (ops::remove_leftover(config, left), State::Removed),
-        (false, true) if left.what == What::RenamedAway => (
-            ops::rename_back(config, left, guests.unwrap_or_default()),
-            State::Repaired,
-        ),
+        (false, true) if left.what == What::RenamedAway => (ops::rename_back(config, left), State::Repaired),
         (false, _) => (Ok(()), State::Found),
     };
     done.map_or_else(State::Failed, |()| state)

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
-use crate::sys::{block, paths};
+use crate::sys::{block, file, paths};
 use crate::volume::DeviceName;
 
 fn path(storeid: &str, name: &DeviceName) -> PathBuf {
@@ -23,7 +23,7 @@ pub fn make(storeid: &str, name: &DeviceName, device: &Path) -> Result<()> {
     if fs::read_link(&path).is_ok_and(|target| target == device) {
         return Ok(());
     }
-    let fresh = path.with_extension(format!("new.{}", std::process::id()));
+    let fresh = file::beside(&path);
     let made = fs::create_dir_all(path.parent().unwrap_or(&path))
         .and_then(|()| match fs::remove_file(&fresh) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
@@ -53,6 +53,7 @@ fn open_with(storeid: &str, name: &DeviceName, options: &OpenOptions) -> Result<
 
 pub fn remove(storeid: &str, name: &DeviceName) -> Result<()> {
     let path = path(storeid, name);
+    file::sweep_beside(&path);
     match fs::remove_file(&path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(failed(&path, &cause)),
         _ => Ok(()),

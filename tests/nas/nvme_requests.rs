@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pve_storage_truenas::deadline::Deadline;
-use pve_storage_truenas::host::nvme::{cap_requests, remembered};
+use pve_storage_truenas::host::nvme::{cap_requests, is_there, remembered};
 
 use crate::support::node;
 
@@ -78,6 +78,23 @@ fn a_disk_that_the_kernel_is_making_is_waited_for() {
             );
         }
     }
+}
+
+/// Linux tells the sequence from 5.15 on.
+#[test]
+fn a_disk_is_the_same_while_its_sequence_is() {
+    namespace();
+    write("dev/nvme0n1", "");
+    let head = remembered(NQN, UUID).unwrap();
+    assert!(is_there(&head));
+    write("sys/block/nvme0n1/diskseq", "8");
+    assert!(!is_there(&head), "another one of that name");
+    fs::remove_file(node().join("sys/block/nvme0n1/diskseq")).unwrap();
+    assert!(!is_there(&head), "the kernel is taking it away");
+    let old = remembered(NQN, UUID).unwrap();
+    assert!(is_there(&old), "a kernel without sequences");
+    fs::remove_file(node().join("dev/nvme0n1")).unwrap();
+    assert!(!is_there(&old), "gone");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn it_is_freed_by_its_name_when_nothing_speaks_against_it() {
     let last = asked.lines().last().unwrap();
     assert!(
         last.starts_with("-e none -o BatchMode=yes -o ConnectTimeout=5 -o HostKeyAlias=pve2 ")
-            && last.ends_with("root@10.0.0.2 -- pvetruenas users from:vm-200-disk-0 --json"),
+            && last.ends_with("root@10.0.0.2 -- /usr/sbin/pvetruenas users from:vm-200-disk-0 --json"),
         "{last}"
     );
     world.run(&["orphans", "from"]).must_be_done();
@@ -133,11 +133,7 @@ fn it_stays_when_something_speaks_against_it(#[case] trouble: fn(&World), #[case
     for arguments in [FREE.as_slice(), &APPLY] {
         let ran = world.run(arguments);
         assert_eq!(ran.code, 2, "{}", ran.stdout);
-        assert!(
-            ran.stdout.contains(&format!("-> not freed: {words}")) || ran.stdout.contains(words),
-            "{}",
-            ran.stdout
-        );
+        assert!(ran.stdout.contains(words), "{}", ran.stdout);
         assert!(is_there(&world));
     }
 }

@@ -56,9 +56,7 @@ fn who_cannot_be_asked_has_to_say_so() {
     let ran = world.run(&["adopt", "from", "--apply"]);
     assert_eq!(ran.code, 2);
     assert!(
-        ran.stderr
-            .contains("there is nobody to ask\n  what to do: nothing was changed; a program that cannot be asked says --yes")
-            || ran.stderr.contains("says --yes"),
+        ran.stderr.contains("there is nobody to ask") && ran.stderr.contains("says --yes"),
         "{}",
         ran.stderr
     );

@@ -69,7 +69,7 @@ fn a_change_is_told_with_its_fields() {
     assert_eq!(first["SYSLOG_IDENTIFIER"], "pve-storage-truenas-audit");
     assert_eq!(first["TRUENAS_OBJECT"], "vm-200-disk-0");
     assert_eq!(first["TRUENAS_BY"], "pvetruenas");
-    assert!(first["TRUENAS_USER"].starts_with("root@pam"), "{first:?}");
+    assert_eq!(first["TRUENAS_USER"], "root@pam");
     assert!(first["TRUENAS_USEC"].parse::<u64>().unwrap() > 0);
     assert!(
         first["MESSAGE"].ends_with(" (pvetruenas): free vm-200-disk-0 on storage 'from': done"),
@@ -151,10 +151,11 @@ fn where_its_folder_is_each_step_is_a_line_of_json() {
         let mut first = lines[0].clone();
         assert!(first["time"].take().as_u64().unwrap() > 1_700_000_000);
         assert!(first["microseconds"].take().as_u64().is_some());
-        assert!(first["user"].take().as_str().unwrap().starts_with("root@pam"));
+        // Only where somebody has logged in to run the test.
+        first.as_object_mut().unwrap().remove("login");
         assert_eq!(
             first,
-            json!({"time": null, "node": "pve1", "user": null, "by": "pvetruenas", "result": "done", "storage": "from",
+            json!({"time": null, "node": "pve1", "user": "root@pam", "by": "pvetruenas", "result": "done", "storage": "from",
                 "operation": "free", "object": object, "microseconds": null})
         );
     }

@@ -107,7 +107,7 @@ fn the_new_key_is_used_and_the_old_one_revoked() {
     assert!(
         asked
             .trim_end()
-            .ends_with("root@10.0.0.2 -- pvetruenas rotate-key from --try --json"),
+            .ends_with("root@10.0.0.2 -- /usr/sbin/pvetruenas rotate-key from --try --json"),
         "{asked}"
     );
     for text in [&ran.stdout, &ran.stderr, &asked] {
@@ -226,6 +226,23 @@ fn a_wrong_key_is_not_stored() {
     assert!(
         ran.stderr
             .contains("TrueNAS refused the login of user 'truenas_admin'"),
+        "{}",
+        ran.stderr
+    );
+    left_as_it_was(&world, &ran);
+}
+
+/// The old one is revoked by its number.
+#[test]
+fn another_text_under_the_same_number_is_not_stored() {
+    let world = world();
+    let file = world.node.join("key");
+    fs::write(&file, format!("1-{}", "y".repeat(64))).unwrap();
+    let path = file.to_str().unwrap();
+    private(path);
+    let ran = world.run(&[ROTATE.as_slice(), &["--key-file", path]].concat());
+    assert!(
+        ran.stderr.contains("that is the key that is in use"),
         "{}",
         ran.stderr
     );
@@ -452,4 +469,46 @@ fn on_a_terminal_each_step_is_shown_once() {
     let told = on_a_terminal(&world, &[("NO_COLOR", "1")], "rotate-key from --apply --grace 0");
     assert_eq!(told.matches("tried on this node").count(), 1, "{told}");
     assert!(told.contains("from: a new API key is in use"), "{told}");
+}
+
+#[test]
+fn two_at_once_are_one_after_the_other() {
+    let world = world();
+    let old = world.config("from").credentials.api_key.reveal().to_owned();
+    // Between the look and the beginning of the other nobody can come in a test: the beginning itself is asked.
+    let next = pve_storage_truenas::config::next_key::NextKey {
+        name: None,
+        key: None,
+        user: "u".into(),
+        old: pve_storage_truenas::config::Secret::new(old),
+    };
+    crate::support::node();
+    let begin = || pve_storage_truenas::config::next_key::begin("two-at-once", &next);
+    begin().unwrap();
+    assert_eq!(
+        begin().unwrap_err().cause,
+        "somebody else rotates the key just now"
+    );
+    pve_storage_truenas::config::next_key::remove("two-at-once").unwrap();
+    begin().unwrap();
+}
+
+#[test]
+fn a_storage_that_is_removed_leaves_no_key() {
+    let world = world();
+    crate::support::node();
+    let folder = crate::support::node().join("etc-pve/priv/storage");
+    fs::create_dir_all(&folder).unwrap();
+    for file in ["gone.truenas", "gone.truenas-next"] {
+        fs::write(folder.join(file), "{}").unwrap();
+    }
+    ops::on_delete("gone", &world.nas.section()).unwrap();
+    let left: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !left.iter().any(|name| name.to_string_lossy().starts_with("gone")),
+        "{left:?}"
+    );
 }

@@ -129,3 +129,50 @@ fn the_names_come_in_the_first_flight() {
     world.run(&["orphans", "from"]).must_be_done();
     assert_eq!(asked(&world) - before, 1);
 }
+
+/// Its name could be PVE's; where the server shows marks, it has none.
+#[test]
+fn what_a_task_of_the_truenas_called_like_pve_is_not_ours() {
+    let world = world();
+    world.nas.server.nas(|tables| {
+        let snapshot = tables.zfs.snapshots[&format!("{DISK}@vzdump")].clone();
+        for hour in 0..300 {
+            let mut taken = snapshot.clone();
+            taken.user.clear();
+            taken
+                .user
+                .insert("pve-storage-truenas:name".into(), "vm-100-disk-0".into());
+            let name = format!("{DISK}@auto-2026-11-22_{hour:03}");
+            tables.zfs.snapshots.insert(name, taken.clone());
+            if hour < 3 {
+                tables.zfs.snapshots.insert(format!("{DISK}@hourly{hour}"), taken);
+            }
+        }
+    });
+    let ran = world.run(&["orphans", "from"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""), "{}", ran.stdout);
+    assert!(
+        ran.stdout.starts_with("from: 1 left over\n") && ran.stdout.contains("@vzdump "),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn more_suspects_than_are_looked_at_are_told_of() {
+    let world = world();
+    world.nas.server.nas(|tables| {
+        let snapshot = tables.zfs.snapshots[&format!("{DISK}@vzdump")].clone();
+        for number in 0..200 {
+            let name = format!("{DISK}@a{number:03}");
+            tables.zfs.snapshots.insert(name, snapshot.clone());
+        }
+    });
+    let ran = world.run(&["orphans", "from"]);
+    assert!(
+        ran.stderr
+            .contains("warning: 201 snapshots could be left over; the first 200 were looked at"),
+        "{}",
+        ran.stderr
+    );
+}

@@ -92,9 +92,9 @@ pub fn remembered(nqn: &str, uuid: &str) -> Option<Head> {
     Some(Head { sequence, ..head })
 }
 
-/// Whether it is still the same disk.
+/// Whether it is still the same disk; an older kernel tells only whether one of that name is there.
 pub fn is_there(head: &Head) -> bool {
-    head.sequence.is_some() && sequence_of(&head.name) == head.sequence
+    head.node().exists() && sequence_of(&head.name) == head.sequence
 }
 
 fn sequence_of(name: &str) -> Option<String> {

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use super::check::{Check, Grade};
 use crate::api::key::Life;
 use crate::api::system::{Me, Version};
-use crate::config::Credentials;
 use crate::error::{Error, Kind, Result};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -14,13 +13,7 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 const AT_ONCE: Duration = Duration::from_secs(3 * 24 * 3600);
 /// What clones and rollbacks want of servers before this line.
 const ROLES_FOR_ALL: (u32, u32) = (25, 10);
-const RENEW: &str = "make a new key in TrueNAS > Credentials > Users > API Keys, and store it: pvesm set STOREID --api_key KEY";
-
-/// The number that the server knows the key by stands before its first dash.
-pub fn number(credentials: &Credentials) -> Option<u64> {
-    let (number, _secret) = credentials.api_key.reveal().split_once('-')?;
-    number.parse().ok()
-}
+const RENEW: &str = "pvetruenas rotate-key STOREID --apply";
 
 pub fn roles(needed: &[&str], me: Result<Me>, version: Option<&Version>) -> Check {
     let me = match me {

@@ -100,7 +100,8 @@ fn see(config: &Config, deadline: Deadline) -> Result<Seen> {
     let otherwise = Otherwise::ask(config, &mut api);
     let version = api.with_next(system::version());
     let me = api.with_next(system::me());
-    let life = key::number(&config.credentials).map(|number| api.with_next(api_key::life(number)));
+    let life =
+        config::number_of_key(&config.credentials.api_key).map(|number| api.with_next(api_key::life(number)));
     let look = Look::inspection(config, transport.as_ref(), &mut api);
     let took = started.elapsed();
     let version = match api.came(version) {

@@ -1,4 +1,5 @@
-//! Volumes whose guest is gone, and snapshots that no guest knows. Only who names one frees it, and only when nothing speaks against it anywhere in the cluster.
+//! Volumes whose guest is gone, and snapshots that no guest knows. Only who names one frees it, and only when nothing speaks
+//! against it anywhere in the cluster.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

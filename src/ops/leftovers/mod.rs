@@ -83,8 +83,8 @@ pub struct Leftover {
     pub creation: u64,
 }
 
-/// In one flight, or two where a snapshot is suspect. What another storage of this cluster has made is that one's business; what another cluster made is told
-/// with its owner. Whether a volume has a guest is told where the guests are given.
+/// In one flight, or two where a snapshot is suspect. What another storage of this cluster has made is that one's business; what
+/// another cluster made is told with its owner. Whether a volume has a guest is told where the guests are given.
 pub fn leftovers(config: &Config, guests: Option<&[Guest]>) -> Result<Vec<Leftover>> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
     on(config, "look for leftovers", "", || find(config, guests.as_ref()))

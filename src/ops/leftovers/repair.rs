@@ -30,16 +30,14 @@ pub(super) fn is_possible(look: &Look, guests: Option<&Guests>, zvol: &ZvolName,
         && twins.count() == 1
 }
 
-/// Under PVE's lock and with a new look: a task that renames it just now has it until it ends.
-pub fn rename_back(config: &Config, left: &Leftover, guests: &[Guest]) -> Result<()> {
-    change(config, "rename back", &left.object, || {
-        again(config, left, guests)
-    })
+/// Under PVE's lock, with a new look and the configurations of now: a task that renames it just now has it until it ends.
+pub fn rename_back(config: &Config, left: &Leftover) -> Result<()> {
+    change(config, "rename back", &left.object, || again(config, left))
 }
 
-fn again(config: &Config, left: &Leftover, guests: &[Guest]) -> Result<()> {
+fn again(config: &Config, left: &Leftover) -> Result<()> {
     let _others_wait = StorageLock::take(&config.storeid)?;
-    let still = find(config, Some(&Guests::of(&config.storeid, guests)))?
+    let still = find(config, Some(&Guests::of(&config.storeid, &Guest::all()?)))?
         .into_iter()
         .find(|other| other.object == left.object && other.what == What::RenamedAway);
     let Some((zvol, former)) = still.and_then(|left| Some((left.zvol?, left.former?))) else {

@@ -1,16 +1,20 @@
 //! Snapshots of PVE's that no configuration knows: of a backup or a removal that was cut off.
 
+use std::collections::{HashMap, HashSet};
+
 use super::super::look::{Look, owner};
-use super::super::snapshot::{is_ours, short};
 use super::{Leftover, What};
+use crate::api::dataset::Resource;
 use crate::api::snapshot::{self, Named, Snapshot};
 use crate::api::{Api, Coming, Flight};
 use crate::config::Config;
 use crate::config::guest::Guests;
 use crate::error::{Error, Kind, Result};
+use crate::logging;
+use crate::volume::mark::snapshot_nonce;
 use crate::volume::{SnapName, ZvolName};
 
-/// What was cut off is found again by the next look; more at once is a way of working, and not for us to judge.
+/// So many are looked at; the others when these are gone.
 const MOST: usize = 200;
 
 /// Goes out with the next flight.
@@ -34,14 +38,30 @@ pub(super) fn stale(
     let Some(guests) = guests else {
         return Ok(Vec::new());
     };
-    let suspects: Vec<String> = all
+    let volumes: HashMap<&ZvolName, &Resource> =
+        look.children.iter().map(|(name, row)| (name, row)).collect();
+    let cloned: HashSet<&str> = volumes.values().filter_map(|row| row.origin.as_deref()).collect();
+    let is_suspect = |full: &String| {
+        parts(config, full).is_some_and(|(zvol, name)| {
+            may_be_stale(guests, &zvol, &name)
+                && volumes.contains_key(&zvol)
+                && !cloned.contains(full.as_str())
+        })
+    };
+    let mut suspects: Vec<String> = all
         .into_iter()
         .map(|named| named.name)
-        .filter(|full| is_suspect(config, look, guests, full))
-        .take(MOST)
+        .filter(is_suspect)
         .collect();
     if suspects.is_empty() {
         return Ok(Vec::new());
+    }
+    if suspects.len() > MOST {
+        logging::warn(format!(
+            "{} snapshots could be left over; the first {MOST} were looked at",
+            suspects.len()
+        ));
+        suspects.truncate(MOST);
     }
     let mut flight = Flight::default();
     let tickets: Vec<_> = suspects
@@ -52,7 +72,7 @@ pub(super) fn stale(
     let mut found = Vec::new();
     for ticket in tickets {
         for snapshot in answers.take(ticket)? {
-            found.extend(leftover(config, look, &snapshot)?);
+            found.extend(leftover(config, &volumes, &snapshot)?);
         }
     }
     Ok(found)
@@ -66,27 +86,23 @@ fn parts(config: &Config, full: &str) -> Option<(ZvolName, SnapName)> {
     ))
 }
 
-/// Of a guest's volume, with a name that PVE could have given; nobody has a clone of it.
-fn is_suspect(config: &Config, look: &Look, guests: &Guests, full: &str) -> bool {
-    parts(config, full).is_some_and(|(zvol, name)| {
-        name != SnapName::base()
-            && look.child(&zvol).is_some()
-            && guests.names(&zvol)
-            && !guests.keep_snapshot(&zvol, name.as_str())
-            && !look
-                .children
-                .iter()
-                .any(|(_, row)| row.origin.as_deref() == Some(full))
-    })
+/// Of a guest's volume, with a name that PVE could have given, and that none of its guests has.
+fn may_be_stale(guests: &Guests, zvol: &ZvolName, name: &SnapName) -> bool {
+    *name != SnapName::base()
+        && name.could_be_ours()
+        && guests.names(zvol)
+        && !guests.keep_snapshot(zvol, name.as_str())
 }
 
-fn leftover(config: &Config, look: &Look, snapshot: &Snapshot) -> Result<Option<Leftover>> {
-    let ours = short(snapshot).is_some_and(|name| is_ours(&name, snapshot));
-    let parts = parts(config, &snapshot.name).filter(|_| ours);
-    let Some((zvol, name)) = parts else {
+fn leftover(
+    config: &Config,
+    volumes: &HashMap<&ZvolName, &Resource>,
+    snapshot: &Snapshot,
+) -> Result<Option<Leftover>> {
+    let Some((zvol, name)) = parts(config, &snapshot.name).filter(|(_, name)| is_ours(name, snapshot)) else {
         return Ok(None);
     };
-    let Some(row) = look.child(&zvol) else {
+    let Some(row) = volumes.get(&zvol) else {
         return Ok(None);
     };
     Ok(Some(Leftover {
@@ -99,6 +115,11 @@ fn leftover(config: &Config, look: &Look, snapshot: &Snapshot) -> Result<Option<
         used: 0,
         creation: snapshot.creation,
     }))
+}
+
+/// A task of the TrueNAS may give names like PVE's: where the server shows marks, ours has one.
+fn is_ours(name: &SnapName, snapshot: &Snapshot) -> bool {
+    !snapshot.shows_marks || snapshot_nonce(name, &snapshot.user_properties).is_some()
 }
 
 /// What deletes it, on this storage.

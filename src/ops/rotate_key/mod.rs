@@ -9,10 +9,11 @@ use self::other_nodes::try_on_other_nodes;
 use super::change::change;
 use super::look::Look;
 use super::{ADD_STORAGE, api, on};
-use crate::api::{Api, Lane, key, system};
+use crate::api::system::{self, Me};
+use crate::api::{Api, Lane, key};
 use crate::config::next_key::{self, NextKey};
-use crate::config::secrets::{self, Secret};
-use crate::config::{Config, Credentials};
+use crate::config::secrets::{self, Secret, Stored};
+use crate::config::{Config, Credentials, number_of_key};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::sys::{poll, random};
@@ -46,8 +47,8 @@ pub fn plan_key_rotation(config: &Config) -> Result<Plan> {
     let plan = || {
         let half_done = next_key::load(&config.storeid)?.is_some_and(|next| is_stored(config, &next));
         Ok(Plan {
-            user: me(&mut api(config, Lane::Proof, ADD_STORAGE))?,
-            old: number_of(&config.credentials.api_key),
+            user: me(&mut api(config, Lane::Proof, ADD_STORAGE))?.pw_name,
+            old: number_of_key(&config.credentials.api_key),
             half_done,
         })
     };
@@ -65,7 +66,7 @@ pub fn rotate_key(config: &Config, order: &Order, progress: Progress<'_>) -> Res
 /// What each node does: the key that is not used yet has to be good from here too.
 pub fn try_next_key(config: &Config) -> Result<()> {
     let tried = || match next_key::load(&config.storeid)? {
-        Some(next) => try_key(&with_key(config, &next)?),
+        Some(next) => try_key(&with_key(config, &next)?).map(|_| ()),
         None => Err(Error::new(Kind::NotFound, "there is no new key to be tried")
             .advice("this is for pvetruenas rotate-key on another node")),
     };
@@ -105,9 +106,10 @@ fn is_stored(config: &Config, next: &NextKey) -> bool {
 /// Makes it, tries it everywhere, stores it; all of it or nothing.
 fn introduce(config: &Config, order: &Order, progress: Progress<'_>) -> Result<NextKey> {
     let before = secrets::load(&config.storeid)?;
-    let mut next = begin(config, order)?;
+    let old = me(&mut api(config, Lane::Proof, ADD_STORAGE))?;
+    let mut next = begin(config, order, &old)?;
     let introduced = obtain(config, order, &mut next, progress)
-        .and_then(|()| prove(config, &next, progress))
+        .and_then(|()| prove(config, &next, &old, progress))
         .and_then(|()| store(config, &next));
     match introduced {
         Ok(()) => {
@@ -115,7 +117,7 @@ fn introduce(config: &Config, order: &Order, progress: Progress<'_>) -> Result<N
             Ok(next)
         }
         Err(cause) => {
-            let undone = secrets::save(&config.storeid, &before).and_then(|()| take_back(config, &next));
+            let undone = put_back(config, &before, &next).and_then(|()| take_back(config, &next));
             Err(match undone {
                 Ok(()) => cause,
                 Err(left) => cause.leaving(left.to_string()),
@@ -124,9 +126,17 @@ fn introduce(config: &Config, order: &Order, progress: Progress<'_>) -> Result<N
     }
 }
 
+/// Only what this call has stored: somebody may have given the storage another key meanwhile.
+fn put_back(config: &Config, before: &Stored, next: &NextKey) -> Result<()> {
+    let now = secrets::load(&config.storeid)?;
+    match now.api_key.is_some() && now.api_key == next.key && now != *before {
+        true => secrets::save(&config.storeid, before),
+        false => Ok(()),
+    }
+}
+
 /// Written down before the key is made, so that one whose text nobody got is found by its name.
-fn begin(config: &Config, order: &Order) -> Result<NextKey> {
-    let own = me(&mut api(config, Lane::Proof, ADD_STORAGE))?;
+fn begin(config: &Config, order: &Order, old: &Me) -> Result<NextKey> {
     let short: String = random::uuid()?.chars().take(8).collect();
     let next = NextKey {
         name: order
@@ -134,10 +144,10 @@ fn begin(config: &Config, order: &Order) -> Result<NextKey> {
             .is_none()
             .then(|| format!("proxmox {} {short}", config.storeid)),
         key: None,
-        user: order.user.clone().unwrap_or(own),
+        user: order.user.clone().unwrap_or_else(|| old.pw_name.clone()),
         old: config.credentials.api_key.clone(),
     };
-    next_key::save(&config.storeid, &next)?;
+    next_key::begin(&config.storeid, &next)?;
     Ok(next)
 }
 
@@ -156,7 +166,8 @@ fn obtain(config: &Config, order: &Order, next: &mut NextKey, progress: Progress
         }
         (None, None) => return Err(Error::new(Kind::Internal, "a key without a name")),
     };
-    if key == next.old {
+    // The number too: revoking the old one would revoke both.
+    if key == next.old || number_of_key(&key) == number_of_key(&next.old) {
         return Err(Error::invalid("that is the key that is in use").advice("give another one"));
     }
     next.key = Some(key);
@@ -178,8 +189,21 @@ fn may_not_make(error: Error) -> Error {
     }
 }
 
-fn prove(config: &Config, next: &NextKey, progress: Progress<'_>) -> Result<()> {
-    try_key(&with_key(config, next)?)?;
+fn prove(config: &Config, next: &NextKey, old: &Me, progress: Progress<'_>) -> Result<()> {
+    let new = try_key(&with_key(config, next)?)?;
+    let needed = transport::of(config)?.roles();
+    let lost = lost(needed, old, &new);
+    if !lost.is_empty() {
+        return Err(Error::new(
+            Kind::Auth,
+            format!(
+                "user '{}' of the new key lacks what the old one has: {}",
+                new.pw_name,
+                lost.join(", ")
+            ),
+        )
+        .advice("add it to its privilege: TrueNAS > Credentials > Groups > Privileges"));
+    }
     progress("tried on this node".into());
     try_on_other_nodes(&config.storeid, progress)
 }
@@ -198,18 +222,24 @@ fn with_key(config: &Config, next: &NextKey) -> Result<Config> {
     })
 }
 
-/// Every question that volumes lead to.
-fn try_key(config: &Config) -> Result<()> {
+/// Roles that volumes need, and that would be gone with the old key.
+fn lost<'a>(needed: &[&'a str], old: &Me, new: &Me) -> Vec<&'a str> {
+    let both = needed.iter().copied();
+    both.filter(|role| old.has(role) && !new.has(role)).collect()
+}
+
+/// Every question that volumes lead to; changes are allowed by the roles.
+fn try_key(config: &Config) -> Result<Me> {
     let mut api = api(config, Lane::Proof, ADD_STORAGE);
     let look = Look::inspection(config, transport::of(config)?.as_ref(), &mut api)?;
     match look.exports.problems().into_iter().next() {
         Some(problem) => Err(problem),
-        None => me(&mut api).map(|_| ()),
+        None => me(&mut api),
     }
 }
 
-fn me(api: &mut Api) -> Result<String> {
-    Ok(api.ask(system::me())?.pw_name)
+fn me(api: &mut Api) -> Result<Me> {
+    api.ask(system::me())
 }
 
 fn store(config: &Config, next: &NextKey) -> Result<()> {
@@ -254,7 +284,22 @@ fn wait_for_calls(grace: Duration, progress: Progress<'_>) -> Result<()> {
     poll::pause(grace, Deadline::never())
 }
 
-/// `7-abc…`: the number is no secret.
-fn number_of(key: &Secret) -> Option<u64> {
-    key.reveal().split_once('-')?.0.parse().ok()
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn user(roles: &[&str]) -> Me {
+        serde_json::from_value(json!({"pw_name": "a", "privilege": {"roles": {"$set": roles}}})).unwrap()
+    }
+
+    #[test]
+    fn a_role_that_the_old_key_has_may_not_get_lost() {
+        let needed = ["DATASET_WRITE", "SERVICE_READ", "SNAPSHOT_WRITE"];
+        let old = user(&["DATASET_WRITE", "SERVICE_READ"]);
+        assert_eq!(lost(&needed, &old, &user(&["SERVICE_READ"])), ["DATASET_WRITE"]);
+        assert!(lost(&needed, &old, &old).is_empty());
+        assert!(lost(&needed, &old, &user(&["FULL_ADMIN"])).is_empty());
+    }
 }

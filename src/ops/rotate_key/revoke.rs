@@ -1,16 +1,16 @@
 //! The end of the old key.
 
 use super::super::{ADD_STORAGE, api};
-use super::{Progress, number_of};
+use super::Progress;
 use crate::api::{Api, Lane, key};
-use crate::config::Config;
 use crate::config::next_key::NextKey;
 use crate::config::section::Section;
+use crate::config::{Config, number_of_key};
 use crate::error::{Error, Kind, Result};
 
 /// With the new key. `Some` says why the old one lives on.
 pub(super) fn old_key(config: &Config, next: &NextKey, progress: Progress<'_>) -> Result<Option<String>> {
-    let Some(id) = number_of(&next.old) else {
+    let Some(id) = number_of_key(&next.old) else {
         return Ok(Some("its number is not known".into()));
     };
     if let Some(other) = also_used_by(config, next)? {
