@@ -120,8 +120,9 @@ enum Verdict {
 fn judge(session: &Session, user: Option<&str>, key: &str) -> Verdict {
     let hub = &session.hub;
     let known = &hub.key;
-    let right_user = user.is_none_or(|user| user == known.user) || !hub.rules.on(Rule::LoginUser);
-    let Some(id) = api_keys::find(hub, key).filter(|_| right_user) else {
+    let owned = api_keys::find(hub, key).and_then(|id| Some((id, api_keys::owner(hub, id)?)));
+    let right_user = |owner: &str| user.is_none_or(|user| user == owner) || !hub.rules.on(Rule::LoginUser);
+    let Some((id, owner)) = owned.filter(|(_, (owner, _))| right_user(owner)) else {
         return Verdict::AuthErr;
     };
     let mut nas = hub.nas();
@@ -135,7 +136,8 @@ fn judge(session: &Session, user: Option<&str>, key: &str) -> Verdict {
         nas.revoked_keys.insert(id);
         return Verdict::Expired;
     }
-    session.key.set(Some(id));
+    drop(nas);
+    session.belongs_to(id, owner);
     Verdict::Success
 }
 
@@ -218,13 +220,13 @@ pub fn me(session: &Session, _: &Args<'_>) -> Answer {
 }
 
 fn me_entry(session: &Session) -> Value {
-    let name = &session.hub.key.user;
+    let (name, roles) = session.user();
     json!({
         "pw_name": name, "pw_gecos": name, "pw_dir": format!("/home/{name}"), "pw_shell": "/usr/bin/zsh",
         "pw_uid": 950, "pw_gid": 950, "grouplist": [544, 950], "sid": null, "source": "LOCAL", "local": true,
         "attributes": {}, "two_factor_config": {"secret_configured": false},
         "privilege": {
-            "roles": {"$set": session.hub.roles.names()}, "allowlist": [{"method": "*", "resource": "*"}],
+            "roles": {"$set": roles.names()}, "allowlist": [{"method": "*", "resource": "*"}],
             "web_shell": true, "webui_access": true,
         },
         "account_attributes": ["LOCAL", "API_KEY"],

@@ -145,7 +145,7 @@ async fn admit(session: &Session, method: &Method) -> Result<(), Failure> {
     let hub = &session.hub;
     if !method.before_login(session.peer.line) {
         session.check_login()?;
-        let allowed = hub.roles.allow(method.name) || !hub.rules.on(Rule::Roles);
+        let allowed = session.user().1.allow(method.name) || !hub.rules.on(Rule::Roles);
         return if allowed {
             Ok(())
         } else {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::accounts;
 use crate::api_keys;
 use crate::args::Args;
 use crate::auth::{self, Answer};
@@ -107,6 +108,17 @@ static METHODS: &[Method] = &[
     session("api_key.query", p::QUERY, api_keys::query),
     session("api_key.create", p::API_KEY_CREATE, api_keys::create),
     session("api_key.delete", p::ID, api_keys::delete),
+    read("user.query", p::QUERY, accounts::users),
+    write("user.create", p::USER_CREATE, accounts::create_user),
+    write("user.delete", p::USER_DELETE, accounts::delete_user),
+    read("group.query", p::QUERY, accounts::groups),
+    read("privilege.query", p::QUERY, accounts::privileges),
+    write(
+        "privilege.create",
+        p::PRIVILEGE_CREATE,
+        accounts::create_privilege,
+    ),
+    write("privilege.delete", p::ID, accounts::delete_privilege),
     session("core.ping", p::NONE, system::ping).open(V25_10),
     session("core.set_options", p::CORE_OPTIONS, system::set_options).open(V25_04),
     session("core.get_jobs", p::QUERY, system::get_jobs),
@@ -205,6 +217,9 @@ static METHODS: &[Method] = &[
     read("iscsi.global.config", p::NONE, global::config),
     read("iscsi.global.sessions", p::QUERY, global::sessions),
     read("iscsi.portal.query", p::QUERY, global::portals),
+    write("iscsi.portal.create", p::PORTAL_CREATE, global::create_portal),
+    write("iscsi.portal.delete", p::ID, global::delete_portal),
+    write("iscsi.initiator.delete", p::ID, global::delete_initiator),
     read("iscsi.initiator.query", p::QUERY, global::initiators),
     write(
         "iscsi.initiator.create",
@@ -224,6 +239,7 @@ static METHODS: &[Method] = &[
     write("iscsi.targetextent.create", p::MAPPING_CREATE, mappings::create),
     write("iscsi.targetextent.update", p::MAPPING_UPDATE, mappings::update),
     write("iscsi.targetextent.delete", p::MAPPING_DELETE, mappings::delete),
+    write("service.update", p::SERVICE_UPDATE, service::update),
     read("service.query", p::QUERY, service::query),
     method(
         "service.control",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::accounts::Accounts;
 use crate::api_keys::MadeKey;
 use crate::iscsi::Iscsi;
 use crate::nvmet::{Nvmet, render};
@@ -43,6 +44,11 @@ pub struct Nas {
     pub revoked_keys: BTreeSet<u64>,
     pub deleted_keys: BTreeSet<u64>,
     pub made_keys: BTreeMap<u64, MadeKey>,
+    pub accounts: Accounts,
+    /// Of the options.
+    pub key_user: String,
+    /// What a portal can listen on besides all addresses.
+    pub addresses: BTreeSet<String>,
     pub rules: Rules,
     pub version: Version,
     pub rng: Rng,
@@ -61,6 +67,8 @@ struct Saved {
     deleted_keys: BTreeSet<u64>,
     #[serde(default)]
     made_keys: BTreeMap<u64, MadeKey>,
+    #[serde(default)]
+    accounts: Accounts,
 }
 
 impl Nas {
@@ -82,6 +90,9 @@ impl Nas {
             revoked_keys: BTreeSet::new(),
             deleted_keys: BTreeSet::new(),
             made_keys: BTreeMap::new(),
+            accounts: Accounts::default(),
+            key_user: options.api_user.clone(),
+            addresses: seed::addresses(options),
             rules,
             version: options.api_version.clone(),
             rng,
@@ -104,6 +115,7 @@ impl Nas {
             "revoked_keys": self.revoked_keys,
             "deleted_keys": self.deleted_keys,
             "made_keys": self.made_keys,
+            "accounts": self.accounts,
         })
     }
 
@@ -130,6 +142,7 @@ impl Nas {
         self.revoked_keys = saved.revoked_keys;
         self.deleted_keys = saved.deleted_keys;
         self.made_keys = saved.made_keys;
+        self.accounts = saved.accounts;
         Ok(())
     }
 }

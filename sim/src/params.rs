@@ -19,6 +19,39 @@ pub const API_KEY_CREATE: &[Field] = &[req(
         opt("expires_at", Nullable(&Map)),
     ]),
 )];
+pub const USER_CREATE: &[Field] = &[req(
+    "user_create",
+    Object(&[
+        req("username", NAME),
+        req("full_name", NAME),
+        opt("uid", OPTIONAL_INT),
+        opt("home", STRING),
+        opt("shell", STRING),
+        opt("smb", Bool),
+        opt("group_create", Bool),
+        opt("group", OPTIONAL_INT),
+        opt("groups", List(&INT)),
+        opt("password", OPTIONAL_TEXT),
+        opt("password_disabled", Bool),
+        opt("ssh_password_enabled", Bool),
+        opt("locked", Bool),
+        opt("email", OPTIONAL_TEXT),
+    ]),
+)];
+pub const USER_DELETE: &[Field] = &[
+    req("id", NUMBER),
+    opt("options", Object(&[opt("delete_group", Bool)])),
+];
+pub const PRIVILEGE_CREATE: &[Field] = &[req(
+    "privilege_create",
+    Object(&[
+        req("name", NAME),
+        opt("local_groups", List(&INT)),
+        opt("ds_groups", List(&Either(&[INT, STRING]))),
+        opt("roles", List(&STRING)),
+        req("web_shell", Bool),
+    ]),
+)];
 pub const GET_TEXT: &[Field] = &[req("id", STRING), opt("options", Ty::QueryOptions)];
 
 const LOGIN_OPTIONS: Field = opt(
@@ -70,6 +103,10 @@ pub const SERVICE_CONTROL: &[Field] = &[
             opt("timeout", OPTIONAL_INT),
         ]),
     ),
+];
+pub const SERVICE_UPDATE: &[Field] = &[
+    req("id_or_name", Either(&[INT, STRING])),
+    req("service_update", Object(&[req("enable", Bool)])),
 ];
 pub const SERVICE: &[Field] = &[
     req("service", STRING),
@@ -461,6 +498,13 @@ pub const MAPPING_UPDATE: &[Field] = &[
 ];
 pub const MAPPING_DELETE: &[Field] = &[req("id", NUMBER), opt("force", Bool)];
 
+pub const PORTAL_CREATE: &[Field] = &[req(
+    "iscsi_portal_create",
+    Object(&[
+        req("listen", List(&Object(&[req("ip", NAME)]))),
+        opt("comment", STRING),
+    ]),
+)];
 pub const INITIATOR_CREATE: &[Field] = &[req(
     "iscsi_initiator_create",
     Object(&[opt("initiators", List(&STRING)), opt("comment", STRING)]),

@@ -40,6 +40,9 @@ const SPECIAL: &[(&str, &[&str])] = &[
 ];
 
 const PREFIXES: &[(&str, &str)] = &[
+    ("user.", "ACCOUNT"),
+    ("group.", "ACCOUNT"),
+    ("privilege.", "PRIVILEGE"),
     ("pool.dataset.", "DATASET"),
     ("pool.snapshot.", "SNAPSHOT"),
     ("zfs.snapshot.", "SNAPSHOT"),
@@ -64,6 +67,20 @@ const PREFIXES: &[(&str, &str)] = &[
 ];
 
 const READS: &[&str] = &["query", "get_instance", "config", "sessions"];
+
+/// Roles that stand in no table here.
+const OTHERS: &[&str] = &["FULL_ADMIN", "READONLY_ADMIN", "SHARING_ADMIN"];
+
+/// What the server lets a privilege have.
+pub fn is_known(role: &str) -> bool {
+    let special = SPECIAL.iter().flat_map(|(_, roles)| roles.iter());
+    let mut stems = PREFIXES.iter().map(|(_, stem)| stem);
+    special.chain(OTHERS).any(|known| *known == role)
+        || stems.any(|stem| {
+            let rest = role.strip_prefix(stem);
+            matches!(rest, Some("_READ" | "_WRITE"))
+        })
+}
 
 impl Roles {
     pub fn of(names: &[String]) -> Self {

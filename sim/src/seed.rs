@@ -1,5 +1,7 @@
 //! The NAS that the options describe.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::iscsi::{Auth, Extent, Group, Initiator, Listen, Mapping, Portal, Target, extents};
@@ -35,6 +37,13 @@ pub fn furnish(nas: &mut Nas, options: &Options) -> Result<(), String> {
         preload(nas, dataset, options.preload);
     }
     Ok(())
+}
+
+/// What portals may listen on: all addresses, and those of the options.
+pub fn addresses(options: &Options) -> BTreeSet<String> {
+    let given = options.portal.iter().chain(&options.nvme_portal);
+    let given = given.map(|(ip, _)| ip.clone());
+    given.chain(["0.0.0.0".to_owned(), "::".to_owned()]).collect()
 }
 
 fn pools(nas: &mut Nas, options: &Options) {

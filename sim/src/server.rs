@@ -120,7 +120,8 @@ impl Server {
     /// Makes another API key, as in the web interface, and tells its text.
     pub fn make_key(&self, name: &str) -> String {
         let first = self.shared.key.id;
-        self.nas(|nas| api_keys::make(nas, first, name).1.text)
+        let user = self.shared.key.user.clone();
+        self.nas(|nas| api_keys::make(nas, first, name, &user).1.text)
     }
 
     /// Writes to a zvol as an initiator would: the tag stands for the data of all of it.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::args::Args;
+use crate::args::{Args, Fields};
 use crate::errno;
 use crate::failure::Failure;
 use crate::nas::{Caller, Nas};
@@ -79,6 +79,16 @@ fn set(nas: &mut Nas, name: &str, verb: &str) -> Result<Value, Failure> {
         render::restart(nas);
     }
     Ok(json!(true))
+}
+
+/// Whether it starts with the system.
+pub fn update(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
+    let wanted = args.at(0);
+    let mut all = nas.services.iter_mut();
+    let found = all.find(|service| json!(service.service) == *wanted || json!(service.id) == *wanted);
+    let service = found.ok_or_else(|| Failure::missing("Service", wanted))?;
+    service.enable = args.at(1).flag("enable");
+    Ok(json!(service.id))
 }
 
 // truenas-api.md §10: plain calls before 25.10.

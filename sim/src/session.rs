@@ -14,6 +14,7 @@ use crate::errno;
 use crate::failure::Failure;
 use crate::hub::Hub;
 use crate::nas::Caller;
+use crate::roles::Roles;
 use crate::rpc;
 use crate::rules::Rule;
 use crate::traffic::Direction;
@@ -42,6 +43,8 @@ pub struct Session {
     pub login: Cell<Option<Instant>>,
     /// With which API key.
     pub key: Cell<Option<u64>>,
+    /// Whose it is, and what that one may do.
+    user: RefCell<Option<(String, Rc<Roles>)>>,
     pub legacy_jobs: Cell<bool>,
     pub py_exceptions: Cell<bool>,
     pub private_methods: Cell<bool>,
@@ -61,6 +64,7 @@ impl Session {
             peer,
             login: Cell::new(None),
             key: Cell::new(None),
+            user: RefCell::default(),
             legacy_jobs: Cell::new(true),
             py_exceptions: Cell::new(false),
             private_methods: Cell::new(false),
@@ -75,8 +79,19 @@ impl Session {
     pub fn caller(&self) -> Caller {
         Caller {
             line: self.peer.line,
-            roles: Rc::clone(&self.hub.roles),
+            roles: self.user().1,
         }
+    }
+
+    /// As they were at the login.
+    pub fn user(&self) -> (String, Rc<Roles>) {
+        let known = self.user.borrow().clone();
+        known.unwrap_or_else(|| (self.hub.key.user.clone(), Rc::clone(&self.hub.roles)))
+    }
+
+    pub fn belongs_to(&self, key: u64, user: (String, Rc<Roles>)) {
+        self.key.set(Some(key));
+        *self.user.borrow_mut() = Some(user);
     }
 
     pub fn logged_in(&self) -> bool {

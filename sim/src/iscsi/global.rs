@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Initiator;
+use super::{Initiator, Listen, Portal};
 use crate::args::{Args, Fields};
+use crate::errno;
 use crate::failure::Failure;
 use crate::nas::{Caller, Nas};
 use crate::query;
@@ -52,6 +53,81 @@ pub fn portals(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value,
         args.at(1),
         caller.line,
     )
+}
+
+/// The port is the same for all of them.
+pub fn create_portal(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
+    let data = args.at(0);
+    let ips: Vec<&str> = data
+        .list("listen")
+        .iter()
+        .filter_map(|one| one.text("ip"))
+        .collect();
+    let mut complaints = Vec::new();
+    let mut complain = |text: String| {
+        complaints.push(("iscsiportal_create.listen".to_owned(), text, errno::EINVAL));
+    };
+    if ips.is_empty() {
+        complain("At least one listen entry is required.".into());
+    }
+    for ip in &ips {
+        let mut taken = nas.iscsi.portals.values().flat_map(|portal| &portal.listen);
+        if taken.any(|listen| listen.ip == *ip) {
+            complain(format!("'{ip}' IP is already in use."));
+        }
+        if !nas.addresses.contains(*ip) {
+            complain(format!("IP {ip} not configured on this system."));
+        }
+    }
+    if !complaints.is_empty() {
+        return Err(Failure::Invalid(complaints));
+    }
+    let (port, tag) = (nas.iscsi.listen_port, nas.iscsi.portals.len());
+    let id = nas.iscsi.next_id("portal");
+    let listen = |ip: &&str| Listen {
+        ip: (*ip).to_owned(),
+        port,
+    };
+    let made = Portal {
+        id,
+        tag: i64::try_from(tag).unwrap_or_default() + 1,
+        comment: data.text("comment").unwrap_or_default().to_owned(),
+        listen: ips.iter().map(listen).collect(),
+    };
+    let entry = json!(made);
+    nas.iscsi.portals.insert(id, made);
+    Ok(entry)
+}
+
+/// The groups of targets that have it go with it.
+pub fn delete_portal(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
+    let id = args.int(0);
+    nas.iscsi
+        .portals
+        .remove(&id)
+        .ok_or_else(|| Failure::missing("iSCSITargetPortal", id))?;
+    for target in nas.iscsi.targets.values_mut() {
+        target.groups.retain(|group| group.portal != id);
+    }
+    for (portal, tag) in nas.iscsi.portals.values_mut().zip(1..) {
+        portal.tag = tag;
+    }
+    Ok(json!(true))
+}
+
+pub fn delete_initiator(nas: &mut Nas, _: &Caller, args: &Args<'_>) -> Result<Value, Failure> {
+    let id = args.int(0);
+    let gone = nas.iscsi.initiators.remove(&id);
+    gone.ok_or_else(|| Failure::missing("iSCSITargetAuthorizedInitiator", id))?;
+    for group in nas
+        .iscsi
+        .targets
+        .values_mut()
+        .flat_map(|target| &mut target.groups)
+    {
+        group.initiator = group.initiator.filter(|initiator| *initiator != id);
+    }
+    Ok(json!(true))
 }
 
 pub fn initiators(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, Failure> {

@@ -171,6 +171,7 @@ impl Iscsi {
         let highest = match table {
             "target" => self.targets.keys().next_back(),
             "extent" => self.extents.keys().next_back(),
+            "portal" => self.portals.keys().next_back(),
             "targetextent" => self.mappings.keys().next_back(),
             _ => self.initiators.keys().next_back(),
         };
