@@ -202,6 +202,30 @@ pub fn create(zvol: &NewZvol<'_>) -> Request<Made> {
     Request::reading(Call::mutation("pool.dataset.create", json!([params])), made)
 }
 
+/// A filesystem that volumes may stand below; its parent has to be there.
+pub fn create_parent(name: &str) -> Request<Value> {
+    let params = json!([{"name": name, "type": "FILESYSTEM"}]);
+    Request::of(Call::mutation("pool.dataset.create", params))
+}
+
+/// Names of all filesystems. 25.10 filters what was selected only (truenas-api §4.3).
+pub fn filesystems() -> Request<Vec<String>> {
+    let options = json!({"select": ["id", "type"], "extra": {"properties": []}, "order_by": ["id"]});
+    let call = Call::read(
+        "pool.dataset.query",
+        json!([[["type", "=", "FILESYSTEM"]], options]),
+    );
+    Request::reading(call, |answer| {
+        let rows: Vec<Named> = answer.decode()?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    })
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
 pub fn grow(name: &str, volsize: u64) -> Request<Made> {
     let params = json!([name, {"volsize": volsize, "force_size": true}]);
     Request::reading(Call::mutation("pool.dataset.update", params), made)

@@ -9,6 +9,13 @@ use crate::rpc::Call;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Global {
     pub basename: String,
+    /// Of every portal.
+    #[serde(default = "standard_port")]
+    pub listen_port: u16,
+}
+
+fn standard_port() -> u16 {
+    3260
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -282,4 +289,52 @@ pub fn create_mapping(target: u64, extent: u64, lunid: u32) -> Request<Mapping> 
 
 pub fn delete_mapping(id: u64) -> Request<Value> {
     Request::of(Call::mutation("iscsi.targetextent.delete", json!([id, true])))
+}
+
+/// By the comment that it was made with.
+pub fn portals_called(comment: &str) -> Request<Vec<Portal>> {
+    let params = json!([[["comment", "=", comment]], {"select": ["id", "listen", "comment"]}]);
+    Request::of(Call::read("iscsi.portal.query", params))
+}
+
+pub fn create_portal(ips: &[String], comment: &str) -> Request<Portal> {
+    let listen: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip})).collect();
+    let params = json!([{"listen": listen, "comment": comment}]);
+    Request::of(Call::mutation("iscsi.portal.create", params))
+}
+
+pub fn delete_portal(id: u64) -> Request<Value> {
+    Request::of(Call::mutation("iscsi.portal.delete", json!([id])))
+}
+
+pub fn initiators_called(comment: &str) -> Request<Vec<Initiators>> {
+    let params = json!([[["comment", "=", comment]], {"select": ["id", "initiators", "comment"]}]);
+    Request::of(Call::read("iscsi.initiator.query", params))
+}
+
+/// One that admits everybody.
+pub fn create_initiators(comment: &str) -> Request<Initiators> {
+    let params = json!([{"initiators": [], "comment": comment}]);
+    Request::of(Call::mutation("iscsi.initiator.create", params))
+}
+
+pub fn delete_initiators(id: u64) -> Request<Value> {
+    Request::of(Call::mutation("iscsi.initiator.delete", json!([id])))
+}
+
+pub fn targets_called(alias: &str) -> Request<Vec<Target>> {
+    let params = json!([[["alias", "=", alias]], {"select": ["id", "name", "groups", "alias"]}]);
+    Request::of(Call::read("iscsi.target.query", params))
+}
+
+pub fn create_target(name: &str, alias: &str, portals: &[u64], initiators: u64) -> Request<Target> {
+    let group = |portal: &u64| json!({"portal": portal, "initiator": initiators, "authmethod": "NONE"});
+    let groups: Vec<Value> = portals.iter().map(group).collect();
+    let params = json!([{"name": name, "alias": alias, "groups": groups}]);
+    Request::of(Call::mutation("iscsi.target.create", params))
+}
+
+/// Never forced, and never with its extents: it is refused while somebody is logged in.
+pub fn delete_target(id: u64) -> Request<Value> {
+    Request::of(Call::mutation("iscsi.target.delete", json!([id, false, false])))
 }

@@ -70,6 +70,17 @@ pub fn numbered(id: u64) -> Request<Vec<Known>> {
     those("id", &json!(id))
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Titled {
+    pub id: u64,
+    pub name: String,
+}
+
+pub fn of_user(name: &str) -> Request<Vec<Titled>> {
+    let params = json!([[["username", "=", name]], {"select": ["id", "name", "username"]}]);
+    Request::of(Call::read("api_key.query", params))
+}
+
 fn those(field: &str, value: &Value) -> Request<Vec<Known>> {
     let params = json!([[[field, "=", value]], {"select": ["id"]}]);
     Request::of(Call::read("api_key.query", params))

@@ -1,5 +1,6 @@
 //! Typed TrueNAS methods: what goes out, what comes back, normalised in one place.
 
+pub mod account;
 pub mod dataset;
 pub mod iscsi;
 pub mod key;
@@ -12,11 +13,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 
-use crate::config::Config;
+use crate::config::{Account, Config};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::rpc::{Answer, Call, Effect, Rpc, Session};
-pub use crate::rpc::{Lane, Logins, logins};
+pub use crate::rpc::{Lane, Logins, Refusal, logins, refused_certificate};
 use crate::sys::poll;
 
 /// A call and how its answer is read.
@@ -140,6 +141,16 @@ impl Api {
     pub fn new(config: &Config, lane: Lane, deadline: Deadline) -> Self {
         Self {
             session: Session::new(config, lane),
+            deadline,
+            waiting: Flight::default(),
+            arrived: Answers::default(),
+        }
+    }
+
+    /// Of a storage that is not there yet.
+    pub fn of(account: &Account, lane: Lane, deadline: Deadline) -> Self {
+        Self {
+            session: Session::of(account, lane),
             deadline,
             waiting: Flight::default(),
             arrived: Answers::default(),
@@ -289,4 +300,17 @@ pub fn done_or_found<T>(
         },
         answered => answered,
     }
+}
+
+/// As `done_or_found`. What is there although it failed is named and not removed: somebody else may have made it meanwhile.
+pub fn done_or_named<T>(
+    api: &mut Api,
+    request: Request<T>,
+    what: &str,
+    mut found: impl FnMut(&mut Api) -> Result<Option<T>>,
+) -> Result<T> {
+    done_or_found(api, request, &mut found).map_err(|error| match found(api) {
+        Ok(Some(_)) => error.leaving(what),
+        _ => error,
+    })
 }

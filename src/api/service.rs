@@ -1,7 +1,7 @@
-//! `service.query`.
+//! `service.*`: the daemons behind the transports.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Request;
 use crate::rpc::Call;
@@ -10,6 +10,9 @@ use crate::rpc::Call;
 pub struct Service {
     pub service: String,
     pub state: String,
+    /// It starts with the system.
+    #[serde(default)]
+    pub enable: bool,
 }
 
 impl Service {
@@ -21,6 +24,19 @@ impl Service {
 pub fn named(service: &str) -> Request<Vec<Service>> {
     Request::of(Call::read(
         "service.query",
-        json!([[["service", "=", service]], {"select": ["service", "state"]}]),
+        json!([[["service", "=", service]], {"select": ["service", "state", "enable"]}]),
+    ))
+}
+
+/// Begins to; `named` tells when it has.
+pub fn start(service: &str) -> Request<Value> {
+    Request::of(Call::mutation("service.control", json!(["START", service])))
+        .or_older_of(Call::mutation("service.start", json!([service])))
+}
+
+pub fn start_with_system(service: &str) -> Request<Value> {
+    Request::of(Call::mutation(
+        "service.update",
+        json!([service, {"enable": true}]),
     ))
 }

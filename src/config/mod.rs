@@ -1,5 +1,6 @@
 //! storage.cfg as written becomes a typed configuration, once.
 
+mod account;
 mod address;
 pub mod cluster;
 mod fields;
@@ -13,6 +14,7 @@ pub mod versions;
 
 use std::collections::BTreeMap;
 
+pub use account::Account;
 pub use address::Address;
 use fields::Fields;
 pub use secrets::Secret;

@@ -25,6 +25,23 @@ impl Section {
             .collect())
     }
 
+    /// As `all`; none where nothing was ever stored.
+    pub fn all_or_none() -> Result<Vec<Self>> {
+        match paths::storage_cfg().exists() {
+            true => Self::all(),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether a storage of any type has that name.
+    pub fn is_taken(storeid: &str) -> Result<bool> {
+        let taken = |text: String| parse(&text).iter().any(|(_, section)| section.storeid == storeid);
+        match paths::storage_cfg().exists() {
+            true => text().map(taken),
+            false => Ok(false),
+        }
+    }
+
     /// The storage of that name.
     pub fn named(storeid: &str) -> Result<Self> {
         match parse(&text()?)

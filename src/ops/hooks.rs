@@ -38,10 +38,14 @@ const CONNECTION_KEYS: [&str; 7] = [
 ];
 
 /// Proves the storage, stores its secrets, and names the keys that must not be written to storage.cfg.
-pub fn on_add(storeid: &str, raw: &Raw, secrets: &Raw, others: &[OtherStorage]) -> Result<Vec<String>> {
+pub fn on_add(storeid: &str, raw: &Raw, given: &Raw, others: &[OtherStorage]) -> Result<Vec<String>> {
     let mut stored = Stored::default();
     stored.update(raw);
-    stored.update(secrets);
+    stored.update(given);
+    if stored.api_key.is_none() {
+        // Where the key must not be on a command line it goes ahead, as in pvetruenas setup.
+        stored = secrets::load(storeid)?.overlaid_by(stored);
+    }
     let config = Config::parse_with(storeid, raw, &stored)?;
     change(&config, "add", "", || add(&config, &mut stored, others))?;
     secrets::save(storeid, &stored)?;

@@ -29,6 +29,7 @@ mod report;
 mod resize;
 mod rollback;
 mod rotate_key;
+mod setup;
 mod snapshot;
 mod space;
 mod storage;
@@ -61,6 +62,10 @@ pub use report::{Part, installed_packages, last_log_lines, node_state};
 pub use resize::volume_resize;
 pub use rollback::{Possible, volume_rollback_is_possible, volume_snapshot_rollback};
 pub use rotate_key::{Order as KeyOrder, plan_key_rotation, rotate_key, try_next_key};
+pub use setup::{
+    Finding, Greeting, Offers, Order as SetupOrder, Standing, Survey, Target as OfferedTarget, Untrusted,
+    greet, is_free, offers, set_up, survey_setup, untrusted,
+};
 pub use snapshot::{
     SnapshotInfo, rename_snapshot, volume_snapshot, volume_snapshot_delete, volume_snapshot_info,
 };

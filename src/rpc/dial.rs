@@ -64,6 +64,24 @@ pub fn reach(nas: &Nas, deadline: Deadline) -> Result<()> {
     }
 }
 
+/// What a server shows that is not trusted; nothing where it is, or where there is no TLS.
+pub fn refused_certificate(nas: &Nas, deadline: Deadline) -> Result<Option<Refusal>> {
+    let Channel::Tls(trust) = &nas.channel else {
+        return Ok(None);
+    };
+    let (mut socket, _) = connect(nas, Lane::Proof, deadline)?;
+    let mut client = Client::new(&nas.host, trust)?;
+    while client.connection.is_handshaking() {
+        if let Err(cause) = client.connection.complete_io(&mut socket) {
+            return match client.refusal() {
+                Some(refusal) => Ok(Some(refusal)),
+                None => Err(named(nas)(wire::from_io(cause, "the TLS handshake failed"))),
+            };
+        }
+    }
+    Ok(None)
+}
+
 fn connect(nas: &Nas, lane: Lane, deadline: Deadline) -> Result<(Socket, SocketAddr)> {
     let addresses = reach::worth_resolving(&nas.host, lane)
         .and_then(|()| resolve(&nas.host, nas.port, nas.prefer_ipv4, deadline))

@@ -21,7 +21,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use budget::{Lane, Logins, logins};
+pub use dial::refused_certificate;
 pub use session::Session;
+pub use tls::Refusal;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};

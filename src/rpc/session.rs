@@ -8,7 +8,7 @@ use super::connection::{Connection, Flight, Outcome};
 use super::dial::{self, Dialled};
 use super::shared::{self, Joined, Turn};
 use super::{Answer, Call, Effect, Rpc, login, reach};
-use crate::config::{Config, Credentials, Nas};
+use crate::config::{Account, Config, Credentials, Nas};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::logging::{self, Level};
@@ -36,6 +36,18 @@ impl Session {
             lane,
             debug: config.debug,
             counters: Counters::of(&config.storeid),
+        }
+    }
+
+    /// Of a storage that is not there yet.
+    pub fn of(account: &Account, lane: Lane) -> Self {
+        Self {
+            storeid: account.storeid.clone(),
+            nas: account.nas.clone(),
+            credentials: account.credentials.clone(),
+            lane,
+            debug: 0,
+            counters: Counters::of(&account.storeid),
         }
     }
 

@@ -192,8 +192,11 @@ fn reason(error: &rustls::Error) -> String {
         return error.to_string();
     };
     match why {
-        // `Other`: a trusted authority has the name of the issuer, but another key.
-        Why::UnknownIssuer | Why::BadSignature | Why::Other(_) => {
+        // The last three: a trusted authority has the name of the issuer, but another key, or another kind of key.
+        Why::UnknownIssuer
+        | Why::BadSignature
+        | Why::Other(_)
+        | Why::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "it is signed by an authority that this node does not trust (or by itself)".into()
         }
         Why::Expired | Why::ExpiredContext { .. } => "it has expired".into(),

@@ -21,4 +21,5 @@ pub mod resolve;
 pub mod signals;
 pub mod socket;
 pub mod stream;
+pub mod terminal;
 pub mod uevent;

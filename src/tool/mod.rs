@@ -6,12 +6,14 @@ mod audit;
 
 mod exposition;
 mod health;
+mod key_file;
 mod metrics;
 mod orphans;
 mod paint;
 mod redact;
 mod report;
 mod rotate_key;
+mod setup;
 mod transport_move;
 mod users;
 
@@ -83,6 +85,7 @@ fn run(verb: &Verb) -> Result<Said> {
         Verb::Orphans(order) => orphans::run(order),
         Verb::Report(order) => report::run(order),
         Verb::RotateKey(order) => rotate_key::run(order),
+        Verb::Setup(order) => setup::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
         Verb::Users(order) => users::run(order),
     }

@@ -9,8 +9,8 @@ const PLAIN: &str = "\x1b[0m";
 
 fn colour(word: &str) -> Option<&'static str> {
     match word {
-        "ok" | "adopted" => Some(GREEN),
-        "warning" | "unknown" | "found" => Some(YELLOW),
+        "ok" | "adopted" | "done" => Some(GREEN),
+        "warning" | "unknown" | "found" | "missing" => Some(YELLOW),
         "critical" | "failed" => Some(RED),
         _ => None,
     }

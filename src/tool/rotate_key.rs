@@ -1,23 +1,17 @@
 //! `rotate-key`, as people and programs read it.
 
-use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::arguments::RotateKey;
-use super::{Exit, Said};
+use super::{Exit, Said, key_file};
 use crate::config::Config;
 use crate::config::secrets::Secret;
 use crate::config::section::Section;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::{self, KeyOrder};
-
-/// No key is as long.
-const LONGEST: u64 = 4096;
 
 pub fn run(order: &RotateKey) -> Result<Said> {
     let config = Section::named(&order.storage)?.config()?;
@@ -29,7 +23,7 @@ pub fn run(order: &RotateKey) -> Result<Said> {
             Exit::Done,
         ));
     }
-    let key = order.key_file.as_deref().map(key_in).transpose()?;
+    let key = order.key_file.as_deref().map(key_file::read).transpose()?;
     match order.apply {
         false => plan(&config, key.is_some()),
         true => rotate(&config, order, key),
@@ -93,39 +87,5 @@ fn said(text: String, json: Value, exit: Exit) -> Said {
         warnings: Vec::new(),
         tells_all: false,
         exit,
-    }
-}
-
-/// Of a file that only its owner can read, or of standard input for `-`.
-fn key_in(path: &Path) -> Result<Secret> {
-    let failed = |cause: &dyn std::fmt::Display| {
-        Error::invalid(format!("{}: {cause}", path.display()))
-            .advice("give a file that holds nothing but the API key, or - for standard input")
-    };
-    let mut text = String::new();
-    if path == Path::new("-") {
-        let read = io::stdin().lock().take(LONGEST).read_to_string(&mut text);
-        read.map_err(|cause| failed(&cause))?;
-    } else {
-        let mode = fs::metadata(path)
-            .map_err(|cause| failed(&cause))?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
-            return Err(
-                Error::invalid(format!("{} can be read by others", path.display())).advice(format!(
-                    "chmod 600 {}; whoever read it may have the key",
-                    path.display()
-                )),
-            );
-        }
-        let file = File::open(path).map_err(|cause| failed(&cause))?;
-        let read = file.take(LONGEST).read_to_string(&mut text);
-        read.map_err(|cause| failed(&cause))?;
-    }
-    match text.trim() {
-        "" => Err(failed(&"it is empty")),
-        key if key.contains(char::is_whitespace) => Err(failed(&"it holds more than a key")),
-        key => Ok(Secret::new(key)),
     }
 }

@@ -1,5 +1,6 @@
 //! How a zvol becomes reachable. Callers see exports; LUNs and namespaces stay in here.
 
+pub mod groundwork;
 mod iscsi;
 pub mod lease;
 pub mod link;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::groundwork::Groundwork;
 pub use crate::api::iscsi::Sectors;
 use crate::api::{Answers, Api, Flight, Request, iscsi as api_iscsi, nvmet};
 use crate::config::{self, Config};
@@ -51,6 +53,9 @@ pub trait Transport {
 
     /// What the user of the API key may have to do for volumes to live.
     fn roles(&self) -> &'static [&'static str];
+
+    /// What the NAS has for a storage that is not there yet.
+    fn groundwork(&self, api: &mut Api) -> Result<Box<dyn Groundwork>>;
 
     /// The devices of this storage that this node has.
     fn attached(&self) -> Vec<Attached>;

@@ -28,6 +28,13 @@ pub struct Spot {
 }
 
 impl Spot {
+    pub fn of(method: &str, nth: usize) -> Self {
+        Self {
+            method: method.to_owned(),
+            nth,
+        }
+    }
+
     /// What tells the simulator to do this at that call.
     pub fn file(&self, when: &str, what: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);

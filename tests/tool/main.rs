@@ -29,6 +29,7 @@ mod renamed;
 mod report;
 mod rotate_key;
 mod seen;
+mod setup;
 mod stale;
 #[path = "../nas/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]

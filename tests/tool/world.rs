@@ -123,6 +123,12 @@ impl World {
         )
         .unwrap();
         fs::copy(self.node.join("pvesh"), self.node.join("usr/bin/pvesh")).unwrap();
+        fs::create_dir_all(self.node.join("usr/sbin")).unwrap();
+        fs::copy(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tool/pvesm"),
+            self.node.join("usr/sbin/pvesm"),
+        )
+        .unwrap();
         symlink(
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tool/ssh"),
             self.node.join("usr/bin/ssh"),

@@ -2,16 +2,17 @@
 
 mod exports;
 mod follow;
+mod groundwork;
 mod node;
 mod publish;
 mod view;
 
 use std::path::PathBuf;
 
-use super::{Attached, Exports, Identity, Known, Pending, Transport};
+use super::{Attached, Exports, Groundwork, Identity, Known, Pending, Transport};
 use crate::api::iscsi::{self as api, Extent, Global, Initiators, Mapping, Portal, Target};
 use crate::api::service::{self, Service};
-use crate::api::{Answers, Flight, Request, Ticket};
+use crate::api::{Answers, Api, Flight, Request, Ticket};
 use crate::config::{self, Address, Config};
 use crate::deadline::Deadline;
 use crate::error::{Kind, Result};
@@ -114,6 +115,10 @@ impl Transport for Iscsi {
 
     fn roles(&self) -> &'static [&'static str] {
         &ROLES
+    }
+
+    fn groundwork(&self, api: &mut Api) -> Result<Box<dyn Groundwork>> {
+        Ok(Box::new(groundwork::survey(&self.settings, api)?))
     }
 
     fn attached(&self) -> Vec<Attached> {

@@ -3,6 +3,7 @@
 mod admit;
 mod diagnosis;
 mod exports;
+mod groundwork;
 mod node;
 mod publish;
 mod site;
@@ -10,7 +11,7 @@ mod view;
 
 use std::path::PathBuf;
 
-use super::{Attached, Exports, Identity, Known, Pending, Transport};
+use super::{Attached, Exports, Groundwork, Identity, Known, Pending, Transport};
 use crate::api::nvmet::{self as api, Namespace, Port, PortLink, Subsystem};
 use crate::api::service::{self, Service};
 use crate::api::{Answers, Api, Flight, Request, Ticket, done_or_found};
@@ -94,6 +95,10 @@ impl Transport for Nvme {
 
     fn roles(&self) -> &'static [&'static str] {
         &ROLES
+    }
+
+    fn groundwork(&self, api: &mut Api) -> Result<Box<dyn Groundwork>> {
+        Ok(Box::new(groundwork::survey(&self.settings, api)?))
     }
 
     fn attached(&self) -> Vec<Attached> {
