@@ -11,6 +11,7 @@ mod adopt;
 mod audit;
 mod devices;
 mod documents;
+mod engines;
 mod faults;
 mod guests;
 mod health;

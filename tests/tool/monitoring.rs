@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::metrics::{promtool, world};
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -120,24 +120,31 @@ fn dashboard() -> Value {
 }
 
 /// As Grafana fills them in.
-fn filled_in(expression: &str) -> String {
+pub fn filled_in(expression: &str) -> String {
     expression
         .replace("$__rate_interval", "5m")
         .replace("$storage", ".*")
         .replace("$node", ".*")
 }
 
-#[test]
-fn every_question_of_the_dashboard_is_one_that_prometheus_understands() {
+/// Of all panels.
+pub fn questions() -> Vec<String> {
     let board = dashboard();
     let panels = board["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    targets
+        .map(|target| target["expr"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_question_of_the_dashboard_is_one_that_prometheus_understands() {
     let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
     let mut asked = 0;
-    for target in panels
-        .iter()
-        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten())
-    {
-        let expression = filled_in(target["expr"].as_str().unwrap());
+    for question in questions() {
+        let expression = filled_in(&question);
         assert!(!expression.contains('$'), "{expression}");
         let quoted = serde_json::to_string(&expression).unwrap();
         rules += &format!("  - record: asked{asked}\n    expr: {quoted}\n");
