@@ -38,7 +38,7 @@ my @retention_and_pools = qw(
 );
 my @new = qw(
     tn_api_user tn_tls_ca_file tn_tls_fingerprint tn_volume_names tn_exact_size tn_space_overhead tn_overcommit
-    tn_chap_peer_user tn_chap_peer_password
+    tn_thin_warning tn_thin_critical tn_chap_peer_user tn_chap_peer_password
 );
 my %known = map { $_ => 1 } @of_1_1_7,
     (map { "tn_$_" } grep { !/^tn_/ } @of_1_1_7), @only_in_2,

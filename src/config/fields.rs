@@ -64,6 +64,16 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
+    pub fn percent(&self, key: &str) -> Result<Option<u8>> {
+        match self.number::<u8>(key)? {
+            Some(percent) if !(1..=100).contains(&percent) => Err(Error::invalid(format!(
+                "{key}: {percent} is no percentage between 1 and 100"
+            ))
+            .advice("80 means that 80 % are used")),
+            percent => Ok(percent),
+        }
+    }
+
     /// A multiplier of 1 or more.
     pub fn factor(&self, key: &str) -> Result<Option<f64>> {
         match self.number::<f64>(key)? {

@@ -39,9 +39,18 @@ pub struct Config {
     pub space_overhead: f64,
     /// Thin volumes may add up to this many times the storage's space.
     pub overcommit: Option<f64>,
+    /// Of an over-committed storage, the shares of its space from which on its filling up is told.
+    pub thin: Thresholds,
     pub names: VolumeNames,
     pub transport: Transport,
     pub debug: u8,
+}
+
+/// Percent of the space that is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    pub warning: u8,
+    pub critical: u8,
 }
 
 /// How to reach the API.
@@ -219,6 +228,7 @@ impl Config {
             exact_size: fields.flag("tn_exact_size", false)?,
             space_overhead: fields.factor("tn_space_overhead")?.unwrap_or(1.2),
             overcommit: fields.factor("tn_overcommit")?,
+            thin: thresholds(&fields)?,
             names: volume_names(&fields)?,
             transport: transport(&fields, &secrets)?,
             debug: fields.number("debug")?.unwrap_or(0),
@@ -305,6 +315,21 @@ fn dataset(fields: &Fields<'_>) -> Result<String> {
         return refused("has characters that ZFS does not allow");
     }
     Ok(dataset.to_owned())
+}
+
+fn thresholds(fields: &Fields<'_>) -> Result<Thresholds> {
+    let thresholds = Thresholds {
+        warning: fields.percent("tn_thin_warning")?.unwrap_or(70),
+        critical: fields.percent("tn_thin_critical")?.unwrap_or(85),
+    };
+    match thresholds.warning <= thresholds.critical {
+        true => Ok(thresholds),
+        false => Err(Error::invalid(format!(
+            "tn_thin_warning {} is above tn_thin_critical {}",
+            thresholds.warning, thresholds.critical
+        ))
+        .advice("a warning comes first; the defaults are 70 and 85")),
+    }
 }
 
 fn volume_names(fields: &Fields<'_>) -> Result<VolumeNames> {

@@ -1,5 +1,6 @@
 //! One flight that shows the storage: its dataset, its zvols and what is exported.
 
+use super::thin;
 use crate::api::dataset::{self, Resource};
 use crate::api::{Answers, Api, Flight, Ticket};
 use crate::config::{Config, cluster};
@@ -53,6 +54,7 @@ impl Look {
             .take(resources)
             .map_err(|error| missing_dataset(config, error))?;
         let (parent, children) = split(config, resources)?;
+        thin::remember(config, &children);
         Ok(Self {
             parent,
             children,

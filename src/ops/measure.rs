@@ -8,17 +8,20 @@ use super::health::PORTALS;
 use super::leftovers::{self, What};
 use super::look::{Look, spelling, usable_parent};
 use super::others::Otherwise;
+use super::thin::may_grow;
 use super::{HEALTH, on, storage};
 use crate::api::snapshot::{self, Named};
 use crate::api::{Api, Lane, dataset};
-use crate::config::Config;
 use crate::config::guest::{Guest, Guests};
+use crate::config::{Config, Thresholds};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::transport::{self, Transport};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
+    /// From which share of used space on over-commitment is told.
+    pub thin: Thresholds,
     pub figures: Result<Figures>,
     /// A login included where there was none.
     pub took: Duration,
@@ -34,6 +37,8 @@ pub struct Figures {
     pub allocated: u64,
     /// What they take of the pool, with their snapshots, and with what is reserved for thick ones.
     pub physical: u64,
+    /// By how much they may grow before they have their sizes.
+    pub may_grow: u64,
     /// Of these volumes, whoever made them.
     pub snapshots: Result<u64>,
     /// How many of each kind; none where nobody could tell.
@@ -73,6 +78,7 @@ pub fn measure(config: &Config, guests: Option<&[Guest]>) -> Result<Measured> {
             ))
         };
         Ok(Measured {
+            thin: config.thin,
             figures,
             took,
             paths: paths.join().unwrap_or_else(panicked)?,
@@ -103,6 +109,7 @@ fn ask(
         volumes: 0,
         allocated: 0,
         physical: 0,
+        may_grow: 0,
         snapshots: Ok(0),
         leftovers: counted(
             &leftovers::of_look(config, guests, &look, &otherwise)?,
@@ -119,6 +126,7 @@ fn ask(
         figures.volumes += 1;
         figures.allocated = figures.allocated.saturating_add(row.volsize);
         figures.physical = figures.physical.saturating_add(row.used);
+        figures.may_grow = figures.may_grow.saturating_add(may_grow(row.volsize, row.used));
     }
     let of_a_volume = |snapshot: &&Named| {
         let volume = snapshot.name.split_once('@').map(|(volume, _)| volume);

@@ -33,6 +33,7 @@ mod setup;
 mod snapshot;
 mod space;
 mod storage;
+mod thin;
 mod trail;
 mod transfer;
 mod transport_move;
@@ -70,6 +71,7 @@ pub use snapshot::{
     SnapshotInfo, rename_snapshot, volume_snapshot, volume_snapshot_delete, volume_snapshot_info,
 };
 pub use storage::{activate_storage, check_connection, deactivate_storage, get_identity, status};
+pub use thin::{Danger, Pool, Room, Share, thin};
 pub use trail::{Step, TrailOf, audit_trail};
 pub use transfer::{
     transfer_check, transfer_formats, volume_export, volume_import_alloc, volume_import_data,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::figures::{self, Usage};
 use super::look::{missing_dataset, usable_parent};
+use super::thin::{self, Danger};
 use super::{IDENTITY, api, counted, named, on};
 use crate::api::dataset::{self, Resource};
 use crate::api::{Api, Lane};
@@ -32,7 +33,12 @@ fn now_or_last(config: &Config) -> Result<Usage> {
         Ok(usage(&parent))
     });
     match &result {
-        Ok(usage) => figures::keep(config, usage),
+        Ok(usage) => {
+            figures::keep(config, usage);
+            with_round(config, |round| {
+                round.told_danger = thin::warn_of(config, usage, round.told_danger)
+            });
+        }
         Err(error) if error.kind == Kind::RateLimited => {
             let last = figures::last(config);
             Counters::of(&config.storeid).cache(Cache::Status, last.is_some());
@@ -165,6 +171,8 @@ struct Round {
     checked: Option<(Instant, String)>,
     /// This process has said that the storage is away.
     told_away: bool,
+    /// The last that this process has said of its thin volumes.
+    told_danger: Danger,
 }
 
 static ROUNDS: Mutex<Option<HashMap<String, Round>>> = Mutex::new(None);

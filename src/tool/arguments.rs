@@ -117,6 +117,15 @@ pub enum Verb {
     /// With --apply the storage is added through pvesm. Whatever fails is taken back.
     #[command(after_long_help = SETUP_JSON)]
     Setup(Box<Setup>),
+    /// Show how much of each pool is promised to volumes, and whether there is room for it
+    ///
+    /// All zvols of the pool count, whoever made them: what they were promised, what they use, and by how much they may still grow.
+    /// Where that is more than is available, a pool that fills up stops guests: a warning from the used percentage tn_thin_warning of
+    /// the storage on, critical from tn_thin_critical on. Proxmox VE's status of a storage logs the same, and metrics tell it.
+    ///
+    /// One query for each pool, all at once. What snapshots hold cannot be told from what volumes use: one that is overwritten may grow by more.
+    #[command(after_long_help = THIN_JSON)]
+    Thin(Thin),
     /// Move a disk to another storage of the same pool, without copying it
     ///
     /// Renames the zvol into the dataset of the other storage, exports it there, and changes the one line of the guest's
@@ -395,6 +404,23 @@ pub struct Setup {
     pub apply: bool,
 }
 
+const THIN_JSON: &str = "\
+Exit status: 0 there is room, or the pool is far from full; 1 warning, 2 critical, or a TrueNAS cannot be asked.
+
+With --json: \"verb\", \"warnings\" (a list), \"pools\" (a list, each with \"pool\", \"grade\", and in bytes \"used\", \"available\", \
+\"promised\", \"may_grow\"; \"overcommitted\", \"shares\" (a list, each with \"storage\", null for others; \"volumes\", \"promised\", \"used\", \
+\"may_grow\"), \"largest\" (a list, each with \"zvol\", \"may_grow\"); or with \"error\" and \"advice\").";
+
+#[derive(Debug, Default, Args)]
+pub struct Thin {
+    /// The storages whose pools are looked at; all of this type where none is given
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storages: Vec<String>,
+    /// All storages of this type, as where none is given
+    #[arg(long, conflicts_with = "storages")]
+    pub all_storages: bool,
+}
+
 const TRANSPORT_MOVE_JSON: &str = "\
 With --json: \"verb\", \"state\" (planned, moved, nothing-to-do or failed), \"warnings\" (a list); \"volume\", \"zvol\", \
 \"export\" (each with \"from\" and \"to\"; \"volume\".\"to\" is null while the server has not chosen it); \"guest\" (\"id\", \
@@ -425,6 +451,7 @@ impl Verb {
             Self::Report(_) => "report",
             Self::RotateKey(_) => "rotate-key",
             Self::Setup(_) => "setup",
+            Self::Thin(_) => "thin",
             Self::TransportMove(_) => "transport-move",
             Self::Users(_) => "users",
         }
@@ -432,7 +459,12 @@ impl Verb {
 
     pub fn applies(&self) -> bool {
         match self {
-            Self::Audit(_) | Self::Health(_) | Self::Metrics(_) | Self::Report(_) | Self::Users(_) => false,
+            Self::Audit(_)
+            | Self::Health(_)
+            | Self::Metrics(_)
+            | Self::Report(_)
+            | Self::Thin(_)
+            | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
             Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,

@@ -14,6 +14,7 @@ mod redact;
 mod report;
 mod rotate_key;
 mod setup;
+mod thin;
 mod transport_move;
 mod users;
 
@@ -86,6 +87,7 @@ fn run(verb: &Verb) -> Result<Said> {
         Verb::Report(order) => report::run(order),
         Verb::RotateKey(order) => rotate_key::run(order),
         Verb::Setup(order) => setup::run(order),
+        Verb::Thin(order) => thin::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
         Verb::Users(order) => users::run(order),
     }

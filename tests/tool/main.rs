@@ -35,6 +35,7 @@ mod stale;
 #[path = "../nas/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]
 mod support;
+mod thin;
 #[path = "../nas/transport.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]
 mod transport;

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::super::exposition::{Family, Kind, Label, Number};
 use super::super::orphans;
+use crate::config::Thresholds;
 use crate::error::Result;
 use crate::metrics::{Cache, Counters, End, Histogram, Login};
 use crate::ops::{Figures, Measured, Paths};
 use crate::sys::paths;
 
 /// In the order in which they are printed.
-const FAMILIES: [(&str, Kind, &str); 21] = [
+const FAMILIES: [(&str, Kind, &str); 23] = [
     (
         "truenas_build_info",
         Kind::Gauge,
@@ -47,6 +48,16 @@ const FAMILIES: [(&str, Kind, &str); 21] = [
         "truenas_volumes_physical_bytes",
         Kind::Gauge,
         "What the volumes take of the pool, with snapshots and reservations.",
+    ),
+    (
+        "truenas_volumes_may_grow_bytes",
+        Kind::Gauge,
+        "By how much the volumes may grow before they have their sizes.",
+    ),
+    (
+        "truenas_thin_threshold_ratio",
+        Kind::Gauge,
+        "The used share of the dataset from which on growth that has no room is told: tn_thin_warning, tn_thin_critical.",
     ),
     (
         "truenas_thin_provisioning_ratio",
@@ -135,6 +146,7 @@ impl Table {
                 let took = Number::Seconds(micros(measured.took));
                 self.add("truenas_query_duration_seconds", storeid, [], took);
                 self.add_paths(storeid, measured.paths);
+                self.add_thresholds(storeid, measured.thin);
                 measured.figures.as_ref()
             }
         };
@@ -158,6 +170,7 @@ impl Table {
             ("truenas_volumes", figures.volumes),
             ("truenas_volumes_allocated_bytes", figures.allocated),
             ("truenas_volumes_physical_bytes", figures.physical),
+            ("truenas_volumes_may_grow_bytes", figures.may_grow),
         ] {
             self.add(name, storeid, [], Number::Whole(number));
         }
@@ -175,6 +188,13 @@ impl Table {
                 Vec::new()
             }
             Err(error) => vec![format!("{storeid}: snapshots are not counted: {error}")],
+        }
+    }
+
+    fn add_thresholds(&mut self, storeid: &str, thin: Thresholds) {
+        for (level, percent) in [("critical", thin.critical), ("warning", thin.warning)] {
+            let share = Number::Ratio(f64::from(percent) / 100.0);
+            self.add("truenas_thin_threshold_ratio", storeid, [("level", level)], share);
         }
     }
 

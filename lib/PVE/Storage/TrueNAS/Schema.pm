@@ -116,6 +116,14 @@ my @GROUPS = (
                 effective => 'no limit',
             ],
             [
+                'tn_thin_warning', 'integer', '3.0', 'both', 70,
+                'Where volumes may grow by more than is free, warn from this percentage of used space on.',
+            ],
+            [
+                'tn_thin_critical', 'integer', '3.0', 'both', 85,
+                'As tn_thin_warning, for the more urgent warning.',
+            ],
+            [
                 'tn_volume_names', 'string', '3.0', 'both', 'transport',
                 'How new volumes are named: transport (vol-vm-100-disk-0-lun3) or plain (vm-100-disk-0).'
                     . ' Both forms are always understood.',
