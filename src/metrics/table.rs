@@ -80,7 +80,7 @@ pub const METHODS: [&str; 68] = [
 ];
 
 /// As errors call them, and as the plugin's method or the tool's verb is called. Sorted; `other` stands behind them.
-pub const OPERATIONS: [(&str, &str); 37] = [
+pub const OPERATIONS: [(&str, &str); 38] = [
     ("activate", "activate_volume"),
     ("activate storage", "activate_storage"),
     ("add", "on_add_hook"),
@@ -91,6 +91,7 @@ pub const OPERATIONS: [(&str, &str); 37] = [
     ("clone", "clone_image"),
     ("deactivate", "deactivate_volume"),
     ("delete snapshot", "volume_snapshot_delete"),
+    ("examine", "troubleshoot"),
     ("export", "volume_export"),
     ("free", "free_image"),
     ("identity", "get_identity"),

@@ -51,6 +51,11 @@ impl Dependents {
         others.map(|row| row.name.as_str()).collect()
     }
 
+    /// Snapshots that have holds.
+    pub fn held(&self) -> &[String] {
+        &self.held
+    }
+
     /// Removes the clones that only let a snapshot of `zvol` be read.
     pub fn withdraw(&self, config: &Config, zvol: &ZvolName, api: &mut Api) -> Result<()> {
         let exposures = self.clones.iter();

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::troubleshoot::Symptom;
+
 /// Looks after TrueNAS storages of a Proxmox VE node
 ///
 /// Works on the storages of type truenasplugin in /etc/pve/storage.cfg. Nothing is changed without --apply: until then a verb
@@ -138,6 +140,15 @@ pub enum Verb {
     /// What fails is taken back. After a crash the same command finishes the move.
     #[command(after_long_help = TRANSPORT_MOVE_JSON)]
     TransportMove(TransportMove),
+    /// Find out why something does not work: the looks that could tell, what they found, what it means, what to do
+    ///
+    /// Starts from what people see. In a terminal it asks for that, for the storage, and where it is about a disk for that one; all
+    /// three can be given. It looks at the TrueNAS, at this node, at the disk, at the configurations of guests, and at what failed in
+    /// the last day. Nothing is changed: it proposes the commands.
+    ///
+    /// Symptoms: inactive, cannot-create, missing-disk, guest-does-not-start, slow, refused, login.
+    #[command(after_long_help = TROUBLESHOOT_JSON)]
+    Troubleshoot(Troubleshoot),
     /// Say who uses a volume on this node
     ///
     /// Programs that have its device open, mounts, maps and volume groups above it, readers of its snapshots, and a task that has
@@ -272,6 +283,29 @@ pub struct Audit {
     /// The newest so many
     #[arg(long, value_name = "NUMBER", default_value_t = 200)]
     pub lines: u32,
+}
+
+const TROUBLESHOOT_JSON: &str = "\
+Exit status: 0 nothing was found, 1 something that may be the reason, 2 something that is critical, or a look failed.
+
+With --json: \"verb\", \"warnings\" (a list), \"symptom\", \"storages\" (a list, each with \"storage\", \"found\" (a list, the worst first, \
+each with \"check\", \"grade\", \"text\", \"meaning\", \"advice\"), \"fine\" (names of checks), \"failed_lately\" (a list, each with \"time\", \
+\"operation\", \"object\", \"error\"), \"otherwise\"; or with \"error\" and \"advice\").";
+
+#[derive(Debug, Default, Args)]
+pub struct Troubleshoot {
+    /// What you see
+    #[arg(value_name = "SYMPTOM", value_enum)]
+    pub symptom: Option<Symptom>,
+    /// The storages to look at; all of this type where none is given
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storages: Vec<String>,
+    /// All storages of this type, without a question
+    #[arg(long, conflicts_with = "storages")]
+    pub all_storages: bool,
+    /// The disk that it is about, as Proxmox VE calls it
+    #[arg(long, value_name = "VOLID", value_parser = volid, conflicts_with_all = ["storages", "all_storages"])]
+    pub volume: Option<String>,
 }
 
 const USERS_JSON: &str = "\
@@ -453,6 +487,7 @@ impl Verb {
             Self::Setup(_) => "setup",
             Self::Thin(_) => "thin",
             Self::TransportMove(_) => "transport-move",
+            Self::Troubleshoot(_) => "troubleshoot",
             Self::Users(_) => "users",
         }
     }
@@ -464,6 +499,7 @@ impl Verb {
             | Self::Metrics(_)
             | Self::Report(_)
             | Self::Thin(_)
+            | Self::Troubleshoot(_)
             | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
             Self::RotateKey(order) => order.apply,

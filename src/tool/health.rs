@@ -106,7 +106,7 @@ fn exit(grade: Grade) -> Exit {
     }
 }
 
-fn word(grade: Grade) -> &'static str {
+pub fn word(grade: Grade) -> &'static str {
     match grade {
         Grade::Ok => "ok",
         Grade::Unknown => "unknown",

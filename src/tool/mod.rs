@@ -16,6 +16,7 @@ mod rotate_key;
 mod setup;
 mod thin;
 mod transport_move;
+mod troubleshoot;
 mod users;
 
 use std::io::{self, Write};
@@ -89,6 +90,7 @@ fn run(verb: &Verb) -> Result<Said> {
         Verb::Setup(order) => setup::run(order),
         Verb::Thin(order) => thin::run(order),
         Verb::TransportMove(order) => transport_move::run(order),
+        Verb::Troubleshoot(order) => troubleshoot::run(order),
         Verb::Users(order) => users::run(order),
     }
 }

@@ -34,6 +34,11 @@ pub fn make(storeid: &str, name: &DeviceName, device: &Path) -> Result<()> {
     made.map_err(|cause| failed(&path, &cause))
 }
 
+/// Whether the volume was made active on this node, and not inactive since.
+pub fn is_there(storeid: &str, name: &DeviceName) -> bool {
+    fs::symlink_metadata(path(storeid, name)).is_ok()
+}
+
 /// The device that the link leads to, and its bytes.
 pub fn open(storeid: &str, name: &DeviceName) -> Result<(File, u64)> {
     open_with(storeid, name, File::options().read(true))

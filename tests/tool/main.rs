@@ -10,6 +10,7 @@ mod abandoned;
 mod adopt;
 mod audit;
 mod devices;
+mod dialogue;
 mod documents;
 mod engines;
 mod faults;
@@ -39,5 +40,6 @@ mod thin;
 #[path = "../nas/transport.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]
 mod transport;
+mod troubleshoot;
 mod usage;
 mod world;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use pve_storage_truenas::config::secrets::Secret;
 use serde_json::{Value, json};
 
+use crate::dialogue::Dialogue;
 use crate::faults::{Spot, calls_since, fired, methods};
 use crate::world::{By, Ran, World};
 
@@ -560,62 +559,12 @@ fn a_set_up_that_was_killed_is_finished_by_the_next_and_its_key_revoked() {
     assert_eq!(living, [3]);
 }
 
-/// Somebody at a terminal, who answers when asked.
-struct Dialogue {
-    child: Child,
-    output: ChildStdout,
-    said: String,
-}
-
-impl Dialogue {
-    fn start(site: &Site, arguments: &str) -> Self {
-        let mut command = Command::new("script");
-        let program = format!("{} {arguments}", env!("CARGO_BIN_EXE_pvetruenas"));
-        command.args(["--quiet", "--return", "--command", &program, "/dev/null"]);
-        command
-            .env("PVETRUENAS_NODE", &site.world.node)
-            .env("PVETRUENAS_ETC_PVE", site.world.node.join("etc-pve"))
-            .env("TERM", "dumb")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        Self {
-            output: child.stdout.take().unwrap(),
-            child,
-            said: String::new(),
-        }
-    }
-
-    /// What was said since the last answer, up to the question. A program that asks something else ends the test by its silence.
-    fn answer(&mut self, question: &str, answer: &str) {
-        let from = self.said.len();
-        while !self.said[from..].contains(question) {
-            let mut byte = [0];
-            assert_eq!(
-                self.output.read(&mut byte).unwrap(),
-                1,
-                "{question}? {}",
-                self.said
-            );
-            self.said.push(char::from(byte[0]));
-        }
-        writeln!(self.child.stdin.as_mut().unwrap(), "{answer}").unwrap();
-    }
-
-    fn end(mut self) -> (i32, String) {
-        let mut rest = Vec::new();
-        self.output.read_to_end(&mut rest).unwrap();
-        self.said.push_str(&String::from_utf8_lossy(&rest));
-        (self.child.wait().unwrap().code().unwrap(), self.said)
-    }
-}
-
 #[test]
 fn in_a_terminal_it_asks_for_everything_and_hides_the_key() {
     let site = Site::new(&[]);
     let (host, port) = site.world.nas.url();
     let key = site.world.nas.server.api_key().to_owned();
-    let mut dialogue = Dialogue::start(&site, "setup --apply");
+    let mut dialogue = Dialogue::start(&site.world, "setup --apply");
     dialogue.answer("Name of the storage [truenas]: ", "new");
     dialogue.answer("Host name or address of the TrueNAS: ", &format!("{host}:{port}"));
     dialogue.answer("Is it the same? [y/N]: ", "y");
@@ -666,7 +615,7 @@ fn a_no_changes_nothing(#[case] last: &str, #[case] answer: &str, #[case] told: 
     let (host, port) = site.world.nas.url();
     let key_file = site.key_file.clone();
     let mut dialogue = Dialogue::start(
-        &site,
+        &site.world,
         &format!(
             "setup new --apply --host {host}:{port} --key-file {key_file} --dataset {DATASET} --target {TARGET} --portal {host} --new-user {USER}"
         ),

@@ -20,23 +20,23 @@ pub struct Check {
 }
 
 impl Check {
-    pub(super) fn ok(name: &'static str, text: impl Into<String>) -> Self {
+    pub(in crate::ops) fn ok(name: &'static str, text: impl Into<String>) -> Self {
         Self::graded(name, Grade::Ok, text)
     }
 
-    pub(super) fn warning(name: &'static str, text: impl Into<String>) -> Self {
+    pub(in crate::ops) fn warning(name: &'static str, text: impl Into<String>) -> Self {
         Self::graded(name, Grade::Warning, text)
     }
 
-    pub(super) fn critical(name: &'static str, text: impl Into<String>) -> Self {
+    pub(in crate::ops) fn critical(name: &'static str, text: impl Into<String>) -> Self {
         Self::graded(name, Grade::Critical, text)
     }
 
-    pub(super) fn unknown(name: &'static str, text: impl Into<String>) -> Self {
+    pub(in crate::ops) fn unknown(name: &'static str, text: impl Into<String>) -> Self {
         Self::graded(name, Grade::Unknown, text)
     }
 
-    pub(super) fn graded(name: &'static str, grade: Grade, text: impl Into<String>) -> Self {
+    pub(in crate::ops) fn graded(name: &'static str, grade: Grade, text: impl Into<String>) -> Self {
         let (text, advice) = (text.into(), None);
         Self {
             name,
@@ -46,14 +46,14 @@ impl Check {
         }
     }
 
-    pub(super) fn of(name: &'static str, grade: Grade, error: Error) -> Self {
+    pub(in crate::ops) fn of(name: &'static str, grade: Grade, error: Error) -> Self {
         Self {
             advice: error.advice,
             ..Self::graded(name, grade, error.cause)
         }
     }
 
-    pub(super) fn advice(self, advice: impl Into<String>) -> Self {
+    pub(in crate::ops) fn advice(self, advice: impl Into<String>) -> Self {
         Self {
             advice: Some(advice.into()),
             ..self

@@ -47,10 +47,10 @@ impl Share {
 
 /// The pool of the first storage, which the others share. In one flight.
 pub fn thin(storages: &[&Config]) -> Result<Pool> {
-    let [first, ..] = storages else {
+    let [config, ..] = storages else {
         return Err(Error::new(Kind::Internal, "a pool of no storage"));
     };
-    on(first, "look at thin provisioning", "", || look(first, storages))
+    on(config, "look at thin provisioning", "", || look(config, storages))
 }
 
 fn look(first: &Config, storages: &[&Config]) -> Result<Pool> {

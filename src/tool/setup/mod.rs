@@ -1,7 +1,7 @@
 //! `setup`: what is not given is asked for, what is found is shown, and then it is done.
 
 mod answers;
-mod ask;
+pub(super) mod ask;
 mod command;
 mod told;
 
