@@ -120,7 +120,8 @@ fn every_module_has_its_place() {
 
 /// What changes no device: PVE's own tools and locks, other nodes, what is installed, how LVM was told to choose, what the kernel and
 /// the journal tell.
-const NO_DEVICE: [&str; 7] = [
+const NO_DEVICE: [&str; 8] = [
+    "packages",
     "pve",
     "storage_lock",
     "nodes",

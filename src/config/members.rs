@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -15,6 +16,12 @@ pub struct Node {
     /// `None` where the cluster does not know it yet.
     pub address: Option<IpAddr>,
     pub online: bool,
+}
+
+/// With this one, last.
+pub fn all() -> Result<Others> {
+    let (path, content) = read()?;
+    parse_all(&content).map_err(|cause| untold(&path, &cause))
 }
 
 /// All nodes but this one.
@@ -45,36 +52,49 @@ struct WireNode {
 }
 
 pub fn others() -> Result<Others> {
+    let (path, content) = read()?;
+    parse(&content).map_err(|cause| untold(&path, &cause))
+}
+
+fn read() -> Result<(PathBuf, Vec<u8>)> {
     let path = paths::cluster_members();
-    let failed = |cause: &dyn std::fmt::Display| {
-        Error::new(
-            Kind::Host,
-            format!(
-                "{} does not tell the nodes of the cluster: {cause}",
-                path.display()
-            ),
-        )
-        .advice("run the command on a Proxmox VE node, as root; see: systemctl status pve-cluster")
-    };
-    let content = fs::read(&path).map_err(|cause| failed(&cause))?;
-    parse(&content).map_err(|cause| failed(&cause))
+    let content = fs::read(&path).map_err(|cause| untold(&path, &cause))?;
+    Ok((path, content))
+}
+
+fn untold(path: &Path, cause: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        Kind::Host,
+        format!(
+            "{} does not tell the nodes of the cluster: {cause}",
+            path.display()
+        ),
+    )
+    .advice("run the command on a Proxmox VE node, as root; see: systemctl status pve-cluster")
 }
 
 fn parse(content: &[u8]) -> serde_json::Result<Others> {
     let wire: Wire = serde_json::from_slice(content)?;
-    let others = wire
+    let mut all = parse_all(content)?;
+    all.nodes.retain(|node| node.name != wire.nodename);
+    Ok(all)
+}
+
+fn parse_all(content: &[u8]) -> serde_json::Result<Others> {
+    let wire: Wire = serde_json::from_slice(content)?;
+    let mut nodes: Vec<Node> = wire
         .nodelist
         .into_iter()
-        .filter(|(name, _)| *name != wire.nodename);
+        .map(|(name, node)| Node {
+            name,
+            address: node.ip,
+            online: node.online == 1,
+        })
+        .collect();
+    nodes.sort_by_key(|node| node.name == wire.nodename);
     Ok(Others {
         quorate: wire.cluster.is_none_or(|cluster| cluster.quorate == 1),
-        nodes: others
-            .map(|(name, node)| Node {
-                name,
-                address: node.ip,
-                online: node.online == 1,
-            })
-            .collect(),
+        nodes,
     })
 }
 

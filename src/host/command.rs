@@ -22,6 +22,8 @@ pub enum Program {
     Pvesh,
     Pvesm,
     Ssh,
+    Scp,
+    DpkgDeb,
     Journalctl,
     Lvmconfig,
 }
@@ -36,6 +38,8 @@ impl Program {
             Self::Pvesh => "pvesh",
             Self::Pvesm => "pvesm",
             Self::Ssh => "ssh",
+            Self::Scp => "scp",
+            Self::DpkgDeb => "dpkg-deb",
             Self::Journalctl => "journalctl",
             Self::Lvmconfig => "lvmconfig",
         }
@@ -43,7 +47,9 @@ impl Program {
 
     fn path(self) -> PathBuf {
         match self {
-            Self::Pvesh | Self::Ssh | Self::Journalctl => paths::user_program(self.name()),
+            Self::Pvesh | Self::Ssh | Self::Scp | Self::DpkgDeb | Self::Journalctl => {
+                paths::user_program(self.name())
+            }
             _ => paths::program(self.name()),
         }
     }
@@ -59,7 +65,8 @@ impl Program {
             Self::Modprobe => "kmod",
             Self::Pvesh => "pve-manager",
             Self::Pvesm => "libpve-storage-perl",
-            Self::Ssh => "openssh-client",
+            Self::Ssh | Self::Scp => "openssh-client",
+            Self::DpkgDeb => "dpkg",
             Self::Journalctl => "systemd",
             Self::Lvmconfig => "lvm2",
         }
@@ -72,7 +79,8 @@ impl Program {
             Self::Multipath | Self::Multipathd => "systemctl status multipathd",
             Self::Modprobe => "dmesg",
             Self::Pvesh | Self::Pvesm => "systemctl status pvedaemon pve-cluster",
-            Self::Ssh => "ssh -v to that node",
+            Self::Ssh | Self::Scp => "ssh -v to that node",
+            Self::DpkgDeb => "dpkg-deb --info",
             Self::Journalctl => "systemctl status systemd-journald",
             Self::Lvmconfig => "lvmconfig -vvv",
         }

@@ -12,6 +12,7 @@ pub mod lvm;
 pub mod multipath;
 pub mod nodes;
 pub mod nvme;
+pub mod packages;
 mod portals;
 mod probe;
 pub mod pve;

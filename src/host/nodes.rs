@@ -1,16 +1,23 @@
 //! Other nodes of the cluster, asked as PVE asks them.
 
+use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::command::{self, Program};
+use super::command::{self, Finished, Program};
 use crate::config::members::Node;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::sys::paths;
 
 const ASK: Duration = Duration::from_secs(20);
+/// The other node may have to build its caches, or to wait for another apt.
+const INSTALL: Duration = Duration::from_secs(600);
+const COPY: Duration = Duration::from_secs(120);
+/// Of what a program said that failed.
+const SHOWN_LINES: usize = 5;
 const CONNECT_SECONDS: u8 = 5;
 /// Where the package has it: what a shell without a login finds is not known.
 const PROGRAM: &str = "/usr/sbin/pvetruenas";
@@ -64,11 +71,115 @@ pub fn try_next_key(node: &Node, storeid: &str) -> Result<()> {
     }
 }
 
-/// The shell of the other node reads the words.
+/// What dpkg of that node says of packages. Those that it does not know are missing from the answer.
+pub fn packages(node: &Node, names: &[&str]) -> Result<String> {
+    let words: Vec<&str> = ["dpkg-query", "-s"]
+        .into_iter()
+        .chain(names.iter().copied())
+        .collect();
+    ask(node, &words)
+}
+
+/// Installs package files that are there; all of them in one step. The words of the program are in the error.
+pub fn install(node: &Node, words: &[&str]) -> Result<()> {
+    let finished = run(node, words, Deadline::within(INSTALL))?;
+    match finished.code {
+        Some(0) => Ok(()),
+        _ => Err(Error::new(
+            Kind::Host,
+            format!(
+                "node '{}': {}: {}",
+                node.name,
+                words.join(" "),
+                last_lines(&finished.output)
+            ),
+        )
+        .advice(format!(
+            "look at it on that node: ssh root@{}; then: dpkg --audit",
+            node.name
+        ))),
+    }
+}
+
+/// What `pvetruenas health` of that node says of the node itself: the text of what is critical.
+pub fn critical(node: &Node) -> Result<Vec<String>> {
+    let answer = ask(node, &[PROGRAM, "health", "--json"])?;
+    let told: Health = serde_json::from_str(answer.trim()).map_err(|cause| {
+        failed(
+            node,
+            &format!("its pvetruenas does not tell how it is: {cause}: {answer:.200}"),
+        )
+    })?;
+    let checks = told.node.map(|node| node.checks).unwrap_or_default().into_iter();
+    Ok(checks
+        .filter(|check| check.grade == "critical")
+        .map(|check| check.text)
+        .collect())
+}
+
+#[derive(Deserialize)]
+struct Health {
+    node: Option<HealthOfNode>,
+}
+
+#[derive(Deserialize)]
+struct HealthOfNode {
+    checks: Vec<HealthCheck>,
+}
+
+#[derive(Deserialize)]
+struct HealthCheck {
+    grade: String,
+    text: String,
+}
+
+fn last_lines(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.len().saturating_sub(SHOWN_LINES);
+    lines.get(from..).unwrap_or_default().join("; ")
+}
+
+/// To a folder of the other node.
+pub fn copy(node: &Node, files: &[&Path], folder: &str) -> Result<()> {
+    let address = address(node)?;
+    let place = match address {
+        IpAddr::V4(ip) => format!("root@{ip}:{folder}"),
+        IpAddr::V6(ip) => format!("root@[{ip}]:{folder}"),
+    };
+    let (options, connect) = (options(&node.name), connect_option());
+    let mut arguments: Vec<&str> = vec!["-q", "-o", "BatchMode=yes", "-o", &connect];
+    arguments.extend(options.iter().flat_map(|option| ["-o", option.as_str()]));
+    arguments.push("--");
+    for file in files {
+        arguments.push(
+            file.to_str()
+                .ok_or_else(|| Error::invalid(format!("{} is no name", file.display())))?,
+        );
+    }
+    arguments.push(&place);
+    command::succeed(Program::Scp, &arguments, Deadline::within(COPY))
+        .map(|_| ())
+        .map_err(|error| failed(node, &error.cause))
+}
+
+fn address(node: &Node) -> Result<IpAddr> {
+    node.address
+        .ok_or_else(|| failed(node, "the cluster does not know its address"))
+}
+
+fn connect_option() -> String {
+    format!("ConnectTimeout={CONNECT_SECONDS}")
+}
+
 fn ask(node: &Node, words: &[&str]) -> Result<String> {
+    run(node, words, Deadline::within(ASK)).map(|finished| finished.stdout)
+}
+
+/// The shell of the other node reads the words.
+fn run(node: &Node, words: &[&str], deadline: Deadline) -> Result<Finished> {
     let plain = |word: &&str| {
         word.bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b"-_.:/@".contains(&c))
+            .all(|c| c.is_ascii_alphanumeric() || b"-_.:/@=+~".contains(&c))
     };
     if !words.iter().all(plain) {
         return Err(Error::invalid(format!(
@@ -76,14 +187,8 @@ fn ask(node: &Node, words: &[&str]) -> Result<String> {
             words.join(" ")
         )));
     }
-    let Some(address) = node.address else {
-        return Err(failed(node, "the cluster does not know its address"));
-    };
+    let (host, connect) = (format!("root@{}", address(node)?), connect_option());
     let options = options(&node.name);
-    let (host, connect) = (
-        format!("root@{address}"),
-        format!("ConnectTimeout={CONNECT_SECONDS}"),
-    );
     let fixed = ["-e", "none", "-o", "BatchMode=yes", "-o", &connect];
     let options = options.iter().flat_map(|option| ["-o", option.as_str()]);
     let arguments: Vec<&str> = fixed
@@ -92,12 +197,12 @@ fn ask(node: &Node, words: &[&str]) -> Result<String> {
         .chain([host.as_str(), "--"])
         .chain(words.iter().copied())
         .collect();
-    let finished = command::run(Program::Ssh, &arguments, Deadline::within(ASK))
-        .map_err(|error| failed(node, &error.cause))?;
+    let finished =
+        command::run(Program::Ssh, &arguments, deadline).map_err(|error| failed(node, &error.cause))?;
     match finished.code {
         // What `ssh` itself says, and what a shell says that does not find the program.
         Some(255 | 127) | None => Err(failed(node, finished.output.trim())),
-        Some(_) => Ok(finished.stdout),
+        Some(_) => Ok(finished),
     }
 }
 

@@ -59,6 +59,16 @@ pub enum Verb {
     /// keeps for a year.
     #[command(after_long_help = AUDIT_JSON)]
     Audit(Audit),
+    /// Install the packages on nodes of the cluster, one after the other
+    ///
+    /// Over ssh, as Proxmox VE reaches its nodes. All nodes are looked at before the first is changed: that it is there, which Proxmox
+    /// VE, perl and packages it has, and whether there is a package for its perl. Then for each: both packages are copied and installed
+    /// in one step, so that the node never is without the storage type; the versions are read again, and the node is asked whether its
+    /// plugin can be loaded. The first that fails ends it; the nodes behind it are left as they were.
+    ///
+    /// Nodes with different versions read the same storage.cfg. Keys that are new in a version are for when all nodes have it.
+    #[command(after_long_help = DEPLOY_JSON)]
+    Deploy(Deploy),
     /// Print figures of the storages for Prometheus
     ///
     /// What each TrueNAS says of its storage: capacity, volumes, snapshots, thin provisioning, leftovers; and this node of its paths
@@ -308,6 +318,25 @@ pub struct Troubleshoot {
     pub volume: Option<String>,
 }
 
+const DEPLOY_JSON: &str = "\
+Exit status: 0 all have the version, 1 some are to get it, 2 refused or failed.
+
+With --json: \"verb\", \"warnings\" (a list), \"version\", \"nodes\" (a list, each with \"node\", \"state\": planned, same, done, failed or \
+not-tried; \"proxmox_ve\", \"before\", \"after\", \"error\").";
+
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// The nodes; all of the cluster where none is given, this one last
+    #[arg(value_name = "NODE")]
+    pub nodes: Vec<String>,
+    /// The folder with the packages: one pve-storage-truenas, and a pve-storage-truenas-native for each perl
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub packages: PathBuf,
+    /// Do it
+    #[arg(long)]
+    pub apply: bool,
+}
+
 const USERS_JSON: &str = "\
 Exit status: 0 nobody uses it, 1 somebody does, 2 it cannot be found out.
 
@@ -479,6 +508,7 @@ impl Verb {
         match self {
             Self::Adopt(_) => "adopt",
             Self::Audit(_) => "audit",
+            Self::Deploy(_) => "deploy",
             Self::Health(_) => "health",
             Self::Metrics(_) => "metrics",
             Self::Orphans(_) => "orphans",
@@ -502,6 +532,7 @@ impl Verb {
             | Self::Troubleshoot(_)
             | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
+            Self::Deploy(order) => order.apply,
             Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,
             Self::Setup(order) => order.apply,

@@ -4,6 +4,7 @@ mod adopt;
 mod arguments;
 mod audit;
 
+mod deploy;
 mod exposition;
 mod health;
 mod key_file;
@@ -82,6 +83,7 @@ fn run(verb: &Verb) -> Result<Said> {
     match verb {
         Verb::Adopt(order) => adopt::run(order),
         Verb::Audit(order) => audit::run(order),
+        Verb::Deploy(order) => deploy::run(order),
         Verb::Health(order) => health::run(order),
         Verb::Metrics(order) => metrics::run(order),
         Verb::Orphans(order) => orphans::run(order),

@@ -9,6 +9,7 @@
 mod abandoned;
 mod adopt;
 mod audit;
+mod deploy;
 mod devices;
 mod dialogue;
 mod documents;

@@ -1,0 +1,132 @@
+//! `deploy`, as people and programs read it.
+
+use std::fmt::Write;
+use std::io::{self, IsTerminal};
+
+use serde_json::{Value, json};
+
+use super::arguments::Deploy;
+use super::{Exit, Said};
+use crate::error::{Error, Result};
+use crate::ops::{self, DeployTarget, NodeState, Packages};
+
+/// A node, and what became of it.
+struct Row<'a> {
+    target: &'a DeployTarget,
+    end: End,
+}
+
+enum End {
+    Planned,
+    /// It had the versions already.
+    Same,
+    Done(NodeState),
+    Failed(Error),
+    /// Another one failed before.
+    NotTried,
+}
+
+pub fn run(order: &Deploy) -> Result<Said> {
+    let packages = Packages::in_folder(&order.packages)?;
+    let targets = ops::plan_deployment(&packages, &order.nodes)?;
+    let mut rows = Vec::new();
+    let mut failed = false;
+    for target in &targets {
+        let end = match (target.is_done, order.apply, failed) {
+            (true, ..) => End::Same,
+            (_, false, _) => End::Planned,
+            (_, _, true) => End::NotTried,
+            _ => one(&packages, target),
+        };
+        failed |= matches!(end, End::Failed(_));
+        rows.push(Row { target, end });
+    }
+    let version = &packages.all.version;
+    Ok(Said {
+        text: text(version, &rows),
+        json: json!({"version": version, "nodes": rows.iter().map(object).collect::<Vec<Value>>()}),
+        warnings: Vec::new(),
+        exit: match (failed, rows.iter().any(|row| matches!(row.end, End::Planned))) {
+            (true, _) => Exit::Failed,
+            (_, true) => Exit::Warning,
+            _ => Exit::Done,
+        },
+        tells_all: true,
+    })
+}
+
+fn one(packages: &Packages, target: &DeployTarget) -> End {
+    if io::stderr().is_terminal() {
+        eprintln!("  {}: copying and installing", target.name());
+    }
+    match ops::deploy(packages, target) {
+        Ok(after) => End::Done(after),
+        Err(error) => End::Failed(error),
+    }
+}
+
+fn had(state: &NodeState) -> String {
+    match (&state.all, &state.native, &state.former) {
+        (None, None, None) => "none".into(),
+        (None, None, Some(former)) => format!("truenas-proxmox-plugin {former}"),
+        (Some(all), Some(native), _) if all == native => all.clone(),
+        (all, native, _) => format!(
+            "{} and native {}",
+            all.as_deref().unwrap_or("none"),
+            native.as_deref().unwrap_or("none")
+        ),
+    }
+}
+
+fn word(end: &End) -> &'static str {
+    match end {
+        End::Planned => "found",
+        End::Same => "ok",
+        End::Done(_) => "done",
+        End::Failed(_) => "failed",
+        End::NotTried => "unknown",
+    }
+}
+
+fn text(version: &str, rows: &[Row<'_>]) -> String {
+    let mut text = format!("pve-storage-truenas {version}\n");
+    let width = rows.iter().map(|row| row.target.name().len()).max().unwrap_or(0);
+    for row in rows {
+        let (before, name) = (had(&row.target.before), row.target.name());
+        let said = match &row.end {
+            End::Planned => format!("has {before}, is to get {version}"),
+            End::Same => format!("has {before} already"),
+            End::Done(after) => format!("had {before}, has {}", had(after)),
+            End::Failed(error) => format!("had {before}: {error}"),
+            End::NotTried => format!("has {before}: not tried, because one before it failed"),
+        };
+        let _a_string_takes_all = writeln!(text, "  {:<9} {name:<width$}  {said}", word(&row.end));
+    }
+    if rows.iter().any(|row| matches!(row.end, End::Planned)) {
+        text.push_str("Nothing was changed. With --apply they are installed, one node after the other.\n");
+    }
+    text
+}
+
+fn object(row: &Row<'_>) -> Value {
+    let after = match &row.end {
+        End::Done(after) => Some(had(after)),
+        End::Same => Some(had(&row.target.before)),
+        _ => None,
+    };
+    let error = match &row.end {
+        End::Failed(error) => Some(error.to_string()),
+        _ => None,
+    };
+    let state = match &row.end {
+        End::Planned => "planned",
+        End::Same => "same",
+        End::Done(_) => "done",
+        End::Failed(_) => "failed",
+        End::NotTried => "not-tried",
+    };
+    json!({
+        "node": row.target.name(), "state": state, "proxmox_ve": row.target.before.pve, "before": had(&row.target.before),
+        "after": after, "error": error,
+    })
+}
