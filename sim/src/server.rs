@@ -96,7 +96,17 @@ impl Server {
 
     /// Every line of the traffic so far.
     pub fn traffic(&self) -> Vec<Value> {
-        locked(&self.shared.traffic).lines()
+        self.traffic_after(0)
+    }
+
+    /// How many lines there are so far.
+    pub fn traffic_count(&self) -> usize {
+        locked(&self.shared.traffic).count()
+    }
+
+    /// Without the first so many lines: long answers take long to be read.
+    pub fn traffic_after(&self, first: usize) -> Vec<Value> {
+        locked(&self.shared.traffic).lines_after(first)
     }
 
     /// The tables, as --state would save them.

@@ -55,8 +55,13 @@ impl Traffic {
         }
     }
 
-    pub fn lines(&self) -> Vec<Value> {
-        let lines = self.lines.iter().flatten();
+    pub fn count(&self) -> usize {
+        self.lines.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Those that came after the first so many.
+    pub fn lines_after(&self, first: usize) -> Vec<Value> {
+        let lines = self.lines.iter().flatten().skip(first);
         lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }

@@ -1,48 +1,10 @@
-//! Round trips, counted from the simulator's traffic: a flight begins with a request that is sent when no flight
-//! is open, or after an answer to a request of the current flight was received.
-
-use std::collections::HashSet;
+//! How many round trips each verb takes.
 
 use pve_storage_truenas::ops;
 use rstest::rstest;
-use serde_json::Value;
 
-use crate::support::Nas;
+use crate::round_trips::during;
 use crate::transport::{Iscsi, Nvme, Transport};
-
-fn counts(message: &Value) -> bool {
-    let method = message["method"].as_str().unwrap_or_default();
-    !method.starts_with("auth.") && method != "core.set_options"
-}
-
-fn flights(traffic: &[Value]) -> usize {
-    let mut count = 0;
-    let mut open: HashSet<String> = HashSet::new();
-    let mut answered = true;
-    for line in traffic {
-        let message = &line["msg"];
-        let id = format!("{} {}", line["conn"], message["id"]);
-        if line["dir"] == "send" {
-            if counts(message) {
-                if answered {
-                    count += 1;
-                    open.clear();
-                    answered = false;
-                }
-                open.insert(id);
-            }
-        } else if open.contains(&id) {
-            answered = true;
-        }
-    }
-    count
-}
-
-pub fn during<T>(nas: &Nas, work: impl FnOnce() -> T) -> (T, usize) {
-    let before = nas.server.traffic().len();
-    let result = work();
-    (result, flights(&nas.server.traffic()[before..]))
-}
 
 /// With the transport's name for the volume, and with a plain one: the name of a namespace is known when it is made.
 fn most_for_alloc(over: Transport) -> (usize, usize) {

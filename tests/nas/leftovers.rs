@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::json;
 use truenas_sim::nas::Nas as Tables;
 
-use crate::flights::during;
+use crate::round_trips::during;
 use crate::support::{DATASET, Nas};
 use crate::transport::{Iscsi, Nvme, Transport};
 

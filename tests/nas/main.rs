@@ -27,6 +27,7 @@ mod nvme_requests;
 mod refusals;
 mod resize;
 mod roles;
+mod round_trips;
 mod rules;
 mod snapshots;
 mod status;

@@ -8,9 +8,9 @@ use pve_storage_truenas::ops;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::flights::during;
 use crate::node_session::world::faults;
 use crate::roles::{behind, called};
+use crate::round_trips::during;
 use crate::support::{DATASET, Nas, node};
 use crate::transport::{Iscsi, Nvme, Transport};
 

@@ -21,6 +21,7 @@ mod health_devices;
 mod health_node;
 mod health_server;
 mod killed;
+mod many;
 mod metrics;
 mod monitoring;
 mod moves;
@@ -31,6 +32,8 @@ mod refusals;
 mod renamed;
 mod report;
 mod rotate_key;
+#[path = "../nas/round_trips.rs"]
+mod round_trips;
 mod seen;
 mod setup;
 mod stale;
