@@ -41,8 +41,10 @@ pub struct Figures {
     pub may_grow: u64,
     /// Of these volumes, whoever made them.
     pub snapshots: Result<u64>,
-    /// How many of each kind; none where nobody could tell.
+    /// How many of each kind that one look shows; none where nobody could tell.
     pub leftovers: Vec<(What, u64)>,
+    /// How many of these that no guest knows; none where the snapshots, or the guests, are not known.
+    pub stale_snapshots: Option<Result<u64>>,
 }
 
 /// How many data portals there are, by what this node has with them.
@@ -54,7 +56,8 @@ pub struct Paths {
     pub dead: u64,
 }
 
-/// In one flight to the NAS, two to a server that lacks methods, and a connection to each data portal; within five seconds.
+/// In one flight to the NAS, and a connection to each data portal; within five seconds. One flight more to a server that lacks
+/// methods, and where a snapshot is suspect.
 pub fn measure(config: &Config, guests: Option<&[Guest]>) -> Result<Measured> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
     let transport = transport::of(config)?;
@@ -115,7 +118,12 @@ fn ask(
             &leftovers::of_look(config, guests, &look, &otherwise)?,
             guests.is_some(),
         ),
+        stale_snapshots: None,
     };
+    if let (Some(guests), Ok(names)) = (guests, &snapshots) {
+        let stale = leftovers::stale(config, &look, guests, names, &mut api);
+        figures.stale_snapshots = Some(stale.map(|found| found.len() as u64));
+    }
     let mut names = HashSet::new();
     for (zvol, row) in &look.children {
         let others = otherwise.has(zvol, row, look.exports.as_ref());

@@ -73,8 +73,8 @@ pub enum Verb {
     ///
     /// What each TrueNAS says of its storage: capacity, volumes, snapshots, thin provisioning, leftovers; and this node of its paths
     /// there. What the processes of this node have done for it since it was started: calls of the API, logins, operations, each
-    /// with how many and how long, and what was answered from memory. One query for each storage, all at once, within five
-    /// seconds. Nothing is changed.
+    /// with how many and how long, and what was answered from memory. One query for each storage, and a second one where a
+    /// snapshot may be left over; all at once, within five seconds. Nothing is changed.
     ///
     /// Where no storage is given, those that are disabled or not for this node are left out. A storage that cannot be asked is
     /// truenas_up 0, and has no figures but those of this node; the reason is a warning on standard error.

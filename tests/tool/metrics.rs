@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use serde_json::json;
 
+use crate::round_trips::during;
+use crate::stale;
 use crate::support::DATASET;
 use crate::world::{By, OTHER_DATASET, Ran, World};
 
@@ -379,8 +382,71 @@ fn without_the_guests_nobody_says_that_a_volume_has_none() {
             &format!("truenas_orphans{{storage=\"to\",kind=\"{kind}\"}}"),
         )
     };
+    assert_eq!(orphans("doomed"), Some("0".into()));
     assert_eq!(
-        (orphans("doomed"), orphans("without-guest")),
-        (Some("0".into()), None)
+        (orphans("without-guest"), orphans("stale-snapshot")),
+        (None, None)
+    );
+}
+
+fn stale_snapshots(told: &Ran) -> Option<String> {
+    value(
+        &told.stdout,
+        "truenas_orphans{storage=\"from\",kind=\"stale-snapshot\"}",
+    )
+}
+
+fn forgets(world: &World) {
+    world.vm("scsi0: from:vm-100-disk-0\n");
+}
+
+fn knows(world: &World) {
+    world.vm("scsi0: from:vm-100-disk-0\n\n[vzdump]\nscsi0: from:vm-100-disk-0\n");
+}
+
+/// What one look shows is not enough: the mark of the snapshot itself is asked for.
+#[rstest]
+fn a_snapshot_that_its_guest_does_not_know_takes_one_flight_more(
+    #[values("25.10.4", "26.0.0", "27.0.0")] version: &str,
+) {
+    let world = stale::world_with(&["--api-version", version, "--latency", "50"]);
+    for (guest, expected) in [(forgets as fn(&World), ("1", 2)), (knows, ("0", 1))] {
+        guest(&world);
+        let (ran, flights) = during(&world.nas, || world.run(&["metrics", "from"]));
+        ran.must_be_done();
+        assert_eq!((stale_snapshots(&ran).unwrap().as_str(), flights), expected);
+    }
+}
+
+#[test]
+fn a_server_of_older_words_is_asked_for_stale_snapshots_too() {
+    let world = stale::world_with(&["--api-version", "25.04.2"]);
+    let ran = world.run(&["metrics", "from"]);
+    ran.must_be_done();
+    assert_eq!(stale_snapshots(&ran).unwrap(), "1");
+}
+
+/// Of the question about the snapshot itself; the names came before.
+#[test]
+fn where_a_suspect_cannot_be_asked_for_the_rest_is_told() {
+    let faults = json!([{"method": "pool.snapshot.query", "nth": 2, "when": "before", "do": "error",
+        "error": {"code": -32001, "errname": "EFAULT", "reason": "no"}}]);
+    let file = std::env::temp_dir().join(format!("faults.{}.json", std::process::id()));
+    fs::write(&file, faults.to_string()).unwrap();
+    let world = stale::world_with(&["--faults", file.to_str().unwrap()]);
+    fs::remove_file(file).unwrap();
+    let ran = world.run(&["metrics", "from"]);
+    assert_eq!(ran.code, 0);
+    assert!(
+        ran.stderr.contains(
+            "from: snapshots that no guest knows are not counted: pool.snapshot.query: [EFAULT] no"
+        ),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(stale_snapshots(&ran), None);
+    assert_eq!(
+        value(&ran.stdout, "truenas_snapshots{storage=\"from\"}").unwrap(),
+        "1"
     );
 }

@@ -9,9 +9,13 @@ use crate::world::{By, World};
 const DISK: &str = "tank/proxmox/vm-100-disk-0";
 const FREE: [&str; 4] = ["orphans", "--free", "from:vm-100-disk-0@vzdump", "--apply"];
 
-/// VM 100, of which a backup was cut off two days ago.
 fn world() -> World {
-    let world = World::new(By::Iscsi, By::Nvme);
+    world_with(&[])
+}
+
+/// VM 100, of which a backup was cut off two days ago.
+pub fn world_with(arguments: &[&str]) -> World {
+    let world = World::start(By::Iscsi, By::Iscsi, arguments);
     world.guest("pve2/qemu-server/900.conf", "");
     let volid = world.alloc("from", "100");
     world.vm(&format!("scsi0: {volid},size=1M\n"));

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 pub use abandoned::{free_abandoned, may_be_freed};
 pub use repair::rename_back;
+pub(super) use snapshots::stale;
 
 use super::change::change;
 use super::free::{free_image_finish, remove_lost_export};
@@ -127,7 +128,10 @@ fn find(config: &Config, guests: Option<&Guests>) -> Result<Vec<Leftover>> {
     let look = Look::listing(config, transport.as_ref(), &mut api)?;
     let otherwise = Otherwise::came(otherwise, &mut api)?;
     let mut found = of_look(config, guests, &look, &otherwise)?;
-    found.extend(snapshots::stale(config, &look, guests, names, &mut api)?);
+    let names = snapshots::came(names, &mut api)?;
+    if let Some(guests) = guests {
+        found.extend(stale(config, &look, guests, &names, &mut api)?);
+    }
     Ok(found)
 }
 

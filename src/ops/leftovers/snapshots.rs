@@ -22,52 +22,32 @@ pub(super) fn ask(config: &Config, api: &mut Api) -> Coming<Vec<Named>> {
     api.with_next(snapshot::names_in_pool_of(&config.dataset))
 }
 
-/// One flight more where there is a suspect.
-pub(super) fn stale(
+/// None where the key may not see them: it may not delete them either.
+pub(super) fn came(names: Coming<Vec<Named>>, api: &mut Api) -> Result<Vec<Named>> {
+    match api.came(names) {
+        Err(error) if error.kind == Kind::Auth => Ok(Vec::new()),
+        names => names,
+    }
+}
+
+/// One flight more where there is a suspect; of a connection ten calls are on their way at once.
+pub fn stale(
     config: &Config,
     look: &Look,
-    guests: Option<&Guests>,
-    names: Coming<Vec<Named>>,
+    guests: &Guests,
+    names: &[Named],
     api: &mut Api,
 ) -> Result<Vec<Leftover>> {
-    let all = match api.came(names) {
-        // A key that may not see them may not delete them.
-        Err(error) if error.kind == Kind::Auth => return Ok(Vec::new()),
-        all => all?,
-    };
-    let Some(guests) = guests else {
-        return Ok(Vec::new());
-    };
     let volumes: HashMap<&ZvolName, &Resource> =
         look.children.iter().map(|(name, row)| (name, row)).collect();
-    let cloned: HashSet<&str> = volumes.values().filter_map(|row| row.origin.as_deref()).collect();
-    let is_suspect = |full: &String| {
-        parts(config, full).is_some_and(|(zvol, name)| {
-            may_be_stale(guests, &zvol, &name)
-                && volumes.contains_key(&zvol)
-                && !cloned.contains(full.as_str())
-        })
-    };
-    let mut suspects: Vec<String> = all
-        .into_iter()
-        .map(|named| named.name)
-        .filter(is_suspect)
-        .collect();
-    if suspects.is_empty() {
-        return Ok(Vec::new());
-    }
-    if suspects.len() > MOST {
-        logging::warn(format!(
-            "{} snapshots could be left over; the first {MOST} were looked at",
-            suspects.len()
-        ));
-        suspects.truncate(MOST);
-    }
     let mut flight = Flight::default();
-    let tickets: Vec<_> = suspects
-        .iter()
+    let tickets: Vec<_> = suspects(config, guests, &volumes, names)
+        .into_iter()
         .map(|full| flight.add(snapshot::one(full)))
         .collect();
+    if tickets.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut answers = api.send(flight)?;
     let mut found = Vec::new();
     for ticket in tickets {
@@ -76,6 +56,33 @@ pub(super) fn stale(
         }
     }
     Ok(found)
+}
+
+fn suspects<'a>(
+    config: &Config,
+    guests: &Guests,
+    volumes: &HashMap<&ZvolName, &Resource>,
+    names: &'a [Named],
+) -> Vec<&'a str> {
+    let cloned: HashSet<&str> = volumes.values().filter_map(|row| row.origin.as_deref()).collect();
+    let is_suspect = |full: &&str| {
+        parts(config, full).is_some_and(|(zvol, name)| {
+            may_be_stale(guests, &zvol, &name) && volumes.contains_key(&zvol) && !cloned.contains(full)
+        })
+    };
+    let mut suspects: Vec<&str> = names
+        .iter()
+        .map(|named| named.name.as_str())
+        .filter(is_suspect)
+        .collect();
+    if suspects.len() > MOST {
+        logging::warn(format!(
+            "{} snapshots could be left over; the first {MOST} were looked at",
+            suspects.len()
+        ));
+        suspects.truncate(MOST);
+    }
+    suspects
 }
 
 fn parts(config: &Config, full: &str) -> Option<(ZvolName, SnapName)> {

@@ -7,7 +7,7 @@ use super::super::orphans;
 use crate::config::Thresholds;
 use crate::error::Result;
 use crate::metrics::{Cache, Counters, End, Histogram, Login};
-use crate::ops::{Figures, Measured, Paths};
+use crate::ops::{Figures, Measured, Paths, What};
 use crate::sys::paths;
 
 /// In the order in which they are printed.
@@ -179,16 +179,28 @@ impl Table {
             self.add("truenas_thin_provisioning_ratio", storeid, [], ratio);
         }
         for (what, count) in &figures.leftovers {
-            let kind = [("kind", orphans::word(*what))];
-            self.add("truenas_orphans", storeid, kind, Number::Whole(*count));
+            self.add_orphans(storeid, *what, *count);
+        }
+        let mut warnings = Vec::new();
+        match &figures.stale_snapshots {
+            Some(Ok(count)) => self.add_orphans(storeid, What::StaleSnapshot, *count),
+            Some(Err(error)) => {
+                warnings.push(format!(
+                    "{storeid}: snapshots that no guest knows are not counted: {error}"
+                ));
+            }
+            None => {}
         }
         match &figures.snapshots {
-            Ok(count) => {
-                self.add("truenas_snapshots", storeid, [], Number::Whole(*count));
-                Vec::new()
-            }
-            Err(error) => vec![format!("{storeid}: snapshots are not counted: {error}")],
+            Ok(count) => self.add("truenas_snapshots", storeid, [], Number::Whole(*count)),
+            Err(error) => warnings.push(format!("{storeid}: snapshots are not counted: {error}")),
         }
+        warnings
+    }
+
+    fn add_orphans(&mut self, storeid: &str, what: What, count: u64) {
+        let kind = [("kind", orphans::word(what))];
+        self.add("truenas_orphans", storeid, kind, Number::Whole(count));
     }
 
     fn add_thresholds(&mut self, storeid: &str, thin: Thresholds) {
