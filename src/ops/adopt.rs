@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::change::change;
 use super::look::{Look, Owner, owner};
 use super::mark::mark_with;
-use super::{LIST, UNDER_LOCK, api, on};
+use super::{LIST, Progress, UNDER_LOCK, api, on};
 use crate::api::dataset;
 use crate::api::{Api, Flight, Lane};
 use crate::config::Config;
@@ -51,13 +51,15 @@ fn find(config: &Config) -> Result<Vec<Adoptable>> {
 
 /// Each with its spelling, for the configurations of guests have that. Returns those that are this storage's now; where it ends,
 /// the next call goes on.
-pub fn adopt(config: &Config, wanted: &[Adoptable]) -> (Vec<ZvolName>, Result<()>) {
+pub fn adopt(config: &Config, wanted: &[Adoptable], progress: Progress<'_>) -> (Vec<ZvolName>, Result<()>) {
     let mut done = Vec::new();
     let adopted = wanted.chunks(AT_ONCE).try_for_each(|some| {
         let names: Vec<&str> = some.iter().map(|one| one.zvol.as_str()).collect();
         change(config, "adopt", &names.join(" "), || {
             adopt_some(config, some, &mut done)
-        })
+        })?;
+        progress(format!("{} of {} adopted", done.len(), wanted.len()));
+        Ok(())
     });
     (done, adopted)
 }

@@ -114,6 +114,9 @@ const HEALTH: Duration = Duration::from_millis(4500);
 const TRANSPORT_MOVE: Duration = Duration::from_secs(300);
 const ADD_STORAGE: Duration = Duration::from_secs(40);
 
+/// What a caller is told while it goes on.
+pub type Progress<'a> = &'a mut dyn FnMut(String);
+
 fn api(config: &Config, lane: Lane, budget: Duration) -> Api {
     Api::new(config, lane, Deadline::within(budget))
 }

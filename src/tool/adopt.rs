@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal};
 use serde_json::{Value, json};
 
 use super::arguments::Adopt;
+use super::progress::Progress;
 use super::{Exit, Said};
 use crate::config::Config;
 use crate::config::section::Section;
@@ -27,7 +28,8 @@ pub fn run(order: &Adopt) -> Result<Said> {
     if !order.yes {
         ask(&config, &found)?;
     }
-    let (done, ended) = ops::adopt(&config, &found);
+    let progress = Progress::new();
+    let (done, ended) = ops::adopt(&config, &found, &mut |step| progress.say(&step));
     Ok(said(&config, &found, &done, Some(ended)))
 }
 

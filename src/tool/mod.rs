@@ -11,6 +11,7 @@ mod key_file;
 mod metrics;
 mod orphans;
 mod paint;
+mod progress;
 mod redact;
 mod report;
 mod rotate_key;

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::arguments::Orphans;
+use super::progress::Progress;
 use super::{Exit, Said, guests, sections};
 use crate::config::Config;
 use crate::config::guest::{DiskOrSnapshot, Guest};
@@ -84,12 +85,7 @@ fn look(
     let shown = found
         .into_iter()
         .filter(|left| order.foreign || is_named(left) || !matches!(left.owner, Owner::Cluster(_)));
-    let mut rows: Vec<Row> = shown
-        .map(|left| Row {
-            state: state(config, &left, is_named(&left), order.apply),
-            left,
-        })
-        .collect();
+    let mut rows = worked_off(config, shown.collect(), is_named, order.apply);
     if rows.iter().any(|row| row.state.has_changed()) {
         read_back(&mut rows, ops::leftovers(config, guests));
     }
@@ -112,6 +108,31 @@ fn has_a_guest(named: &DiskOrSnapshot, guests_are_known: bool) -> Error {
         "see: pvetruenas orphans {}; what a guest has is removed with the guest, or in its Hardware and Snapshots",
         named.disk.storeid
     ))
+}
+
+fn worked_off(
+    config: &Config,
+    found: Vec<Leftover>,
+    is_to_be_freed: impl Fn(&Leftover) -> bool,
+    apply: bool,
+) -> Vec<Row> {
+    let changes = |left: &Leftover| {
+        apply && (is_to_be_freed(left) || ops::is_rubbish(left) || left.what == What::RenamedAway)
+    };
+    let all = found.iter().filter(|left| changes(left)).count();
+    let (progress, mut turn) = (Progress::new(), 0);
+    let row = |left: Leftover| {
+        if changes(&left) {
+            turn += 1;
+            let step = format!("{turn} of {all}: {} {}", deed_under_way(&left), left.object);
+            progress.say(&format!("{}: {step}", config.storeid));
+        }
+        Row {
+            state: state(config, &left, is_to_be_freed(&left), apply),
+            left,
+        }
+    };
+    found.into_iter().map(row).collect()
 }
 
 /// What becomes of it.
@@ -195,6 +216,14 @@ fn deed(left: &Leftover) -> &'static str {
         What::RenamedAway => "renamed back",
         What::WithoutGuest | What::StaleSnapshot => "freed",
         _ => "removed",
+    }
+}
+
+fn deed_under_way(left: &Leftover) -> &'static str {
+    match left.what {
+        What::RenamedAway => "renaming back",
+        What::WithoutGuest | What::StaleSnapshot => "freeing",
+        _ => "removing",
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::json;
 
 use super::arguments::{Audit, Health, Metrics, Orphans, Report as Order};
+use super::progress::Progress;
 use super::redact::Redactor;
 use super::{Exit, Said, audit, health, metrics, orphans};
 use crate::config::members;
@@ -29,7 +30,7 @@ pub fn run(order: &Order) -> Result<Said> {
     }
     let redactor = redactor(order, &sections)?;
     let mut warnings = Vec::new();
-    let text = redactor.clean(&text(order, &sections, &mut warnings)?);
+    let text = redactor.clean(&text(order, &sections, &mut warnings));
     let path = write(&order.folder, &text)?;
     let shown = path.display().to_string();
     Ok(Said {
@@ -62,45 +63,74 @@ fn names(sections: &[Section]) -> Vec<(&'static str, String)> {
     names
 }
 
-fn text(order: &Order, sections: &[Section], warnings: &mut Vec<String>) -> Result<String> {
-    let mut text = String::new();
-    let mut part = |heading: &str, lines: &str| {
-        let _a_string_takes_all = writeln!(text, "== {heading}\n{}\n", lines.trim_end());
-    };
-    let packages = ops::installed_packages();
-    part("versions", &format!("pvetruenas {VERSION}\n{packages}"));
-    let shown = sections.iter().filter(|section| is_wanted(order, section));
-    let shown: Vec<String> = shown.map(Section::without_secrets).collect();
-    part("storage.cfg", &shown.join("\n"));
-    let storages = order.storages.clone();
-    let told = health::run(&Health {
-        storages: storages.clone(),
-        ..Health::default()
+fn text(order: &Order, sections: &[Section], warnings: &mut Vec<String>) -> String {
+    let mut parts = Parts::new();
+    parts.add("versions", || {
+        format!("pvetruenas {VERSION}\n{}", ops::installed_packages())
     });
-    part("health", &said(told, warnings));
-    let told = orphans::run(&Orphans {
-        storages,
-        foreign: true,
-        ..Orphans::default()
+    parts.add("storage.cfg", || {
+        let shown = sections.iter().filter(|section| is_wanted(order, section));
+        let shown: Vec<String> = shown.map(Section::without_secrets).collect();
+        shown.join("\n")
     });
-    part("orphans", &said(told, warnings));
-    let told = metrics::run(&Metrics {
-        storages: order.storages.clone(),
-        ..Metrics::default()
+    let storages = || order.storages.clone();
+    parts.add("health", || {
+        let told = health::run(&Health {
+            storages: storages(),
+            ..Health::default()
+        });
+        said(told, warnings)
     });
-    part("metrics", &said(told, warnings));
-    let told = audit::run(&Audit {
-        storages: order.storages.clone(),
-        lines: order.lines,
-        ..Audit::default()
+    parts.add("orphans", || {
+        let told = orphans::run(&Orphans {
+            storages: storages(),
+            foreign: true,
+            ..Orphans::default()
+        });
+        said(told, warnings)
     });
-    part("audit", &said(told, warnings));
+    parts.add("metrics", || {
+        let told = metrics::run(&Metrics {
+            storages: storages(),
+            ..Metrics::default()
+        });
+        said(told, warnings)
+    });
+    parts.add("audit", || {
+        let told = audit::run(&Audit {
+            storages: storages(),
+            lines: order.lines,
+            ..Audit::default()
+        });
+        said(told, warnings)
+    });
     for (heading, lines) in ops::node_state() {
-        part(heading, &lines);
+        parts.add(heading, || lines);
     }
-    let log = ops::last_log_lines(order.lines).unwrap_or_else(|error| format!("not known: {error}"));
-    part("journal", &log);
-    Ok(text)
+    parts.add("journal", || {
+        ops::last_log_lines(order.lines).unwrap_or_else(|error| format!("not known: {error}"))
+    });
+    parts.text
+}
+
+/// Each is said to come before it is looked for.
+struct Parts {
+    text: String,
+    progress: Progress,
+}
+
+impl Parts {
+    fn new() -> Self {
+        Self {
+            text: String::new(),
+            progress: Progress::new(),
+        }
+    }
+
+    fn add(&mut self, heading: &str, tell: impl FnOnce() -> String) {
+        self.progress.say(&format!("reading: {heading}"));
+        let _a_string_takes_all = writeln!(self.text, "== {heading}\n{}\n", tell().trim_end());
+    }
 }
 
 fn is_wanted(order: &Order, section: &Section) -> bool {

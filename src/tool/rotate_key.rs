@@ -1,11 +1,11 @@
 //! `rotate-key`, as people and programs read it.
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::arguments::RotateKey;
+use super::progress::Progress;
 use super::{Exit, Said, key_file};
 use crate::config::Config;
 use crate::config::secrets::Secret;
@@ -60,16 +60,14 @@ fn rotate(config: &Config, order: &RotateKey, key: Option<Secret>) -> Result<Sai
         keep_old: order.keep_old,
     };
     let mut steps = Vec::new();
-    let shows = io::stderr().is_terminal();
+    let progress = Progress::new();
     let kept = ops::rotate_key(config, &wanted, &mut |step| {
-        if shows {
-            eprintln!("  {step}");
-        }
+        progress.say(&step);
         steps.push(step);
     })?;
     let mut text = format!("{}: a new API key is in use\n", config.storeid);
     // Who has seen them come does not need them again.
-    let unseen = steps.iter().filter(|_| !(shows && io::stdout().is_terminal()));
+    let unseen = steps.iter().filter(|_| !progress.is_followed_by_the_text());
     unseen.for_each(|step| text.push_str(&format!("  {step}\n")));
     let mut exit = Exit::Done;
     if let Some(why) = kept.as_ref().filter(|_| !order.keep_old) {

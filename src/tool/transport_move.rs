@@ -5,12 +5,15 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::arguments::TransportMove;
+use super::progress::Progress;
 use super::{Exit, Said};
 use crate::error::Result;
 use crate::ops::{self, Ends, Report, State};
 
 pub fn run(order: &TransportMove) -> Result<Said> {
-    let report = ops::transport_move(&order.volid, &order.to, order.apply)?;
+    let progress = Progress::new();
+    let mut say = |step: String| progress.say(&step);
+    let report = ops::transport_move(&order.volid, &order.to, order.apply, &mut say)?;
     Ok(Said {
         text: text(&report),
         json: object(&report),

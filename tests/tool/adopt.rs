@@ -13,12 +13,16 @@ fn world() -> World {
     for guest in ["100", "900"] {
         world.guest(&format!("pve2/qemu-server/{guest}.conf"), "");
     }
+    give_to_another_cluster(&world, DISK);
+    world
+}
+
+pub fn give_to_another_cluster(world: &World, zvol: &str) {
     world.nas.server.nas(|tables| {
-        let user = &mut tables.zfs.datasets.get_mut(DISK).unwrap().user;
+        let user = &mut tables.zfs.datasets.get_mut(zvol).unwrap().user;
         user.insert("pve-storage-truenas:cluster".into(), OTHER.into());
         user.insert("pve-storage-truenas:storage".into(), "old".into());
     });
-    world
 }
 
 fn mark(world: &World, key: &str) -> String {

@@ -40,7 +40,9 @@ mod stale;
 #[path = "../nas/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]
 mod support;
+mod terminal;
 mod thin;
+mod tmux;
 #[path = "../nas/transport.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]
 mod transport;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::faults::{Spot, calls_since, fired, methods};
 use crate::killed::until_fired;
-use crate::usage::on_a_terminal;
+use crate::tmux::shown;
 use crate::world::{By, Ran, World};
 
 const ROTATE: [&str; 5] = ["rotate-key", "from", "--apply", "--grace", "0"];
@@ -466,9 +466,12 @@ fn one_that_dies_in_the_middle_is_finished_by_another(#[case] method: &str) {
 #[test]
 fn on_a_terminal_each_step_is_shown_once() {
     let world = world();
-    let told = on_a_terminal(&world, &[("NO_COLOR", "1")], "rotate-key from --apply --grace 0");
-    assert_eq!(told.matches("tried on this node").count(), 1, "{told}");
-    assert!(told.contains("from: a new API key is in use"), "{told}");
+    let told = shown(&world, &[], &ROTATE).text;
+    assert_eq!(told.matches("  tried on this node\n").count(), 1, "{told}");
+    assert!(
+        told.ends_with("\nfrom: a new API key is in use\nexit status 0"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! How the tool is called, and how it ends.
 
-use std::process::{Command, Stdio};
-
 use crate::world::{By, World};
 
 #[test]
@@ -98,43 +96,6 @@ fn no_secret_is_ever_shown() {
     for said in [&ran.stdout, &ran.stderr] {
         assert!(!said.contains("wrongwrong") && !said.contains(&key), "{said}");
     }
-}
-
-/// As on a terminal: `script` of util-linux gives it one.
-pub fn on_a_terminal(world: &World, set: &[(&str, &str)], arguments: &str) -> String {
-    let program = env!("CARGO_BIN_EXE_pvetruenas");
-    let mut command = Command::new("script");
-    command
-        .args([
-            "--quiet",
-            "--return",
-            "--command",
-            &format!("{program} {arguments}"),
-            "/dev/null",
-        ])
-        .env("PVETRUENAS_NODE", &world.node)
-        .env("PVETRUENAS_ETC_PVE", world.node.join("etc-pve"))
-        .env("TERM", "xterm")
-        .env_remove("NO_COLOR")
-        .envs(set.iter().copied())
-        .stdin(Stdio::null());
-    String::from_utf8(command.output().unwrap().stdout).unwrap()
-}
-
-#[test]
-fn a_terminal_gets_colours_unless_the_user_wants_none() {
-    let mut world = World::new(By::Iscsi, By::Nvme);
-    world.set("from", "api_port", "1");
-    let told = on_a_terminal(&world, &[], "health from");
-    assert!(told.contains("from: \x1b[31mcritical\x1b[0m"), "{told}");
-    for none in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-        let told = on_a_terminal(&world, &[none], "health from");
-        assert!(
-            told.contains("from: critical") && !told.contains('\x1b'),
-            "{told}"
-        );
-    }
-    assert!(!world.run(&["health", "from"]).stdout.contains('\x1b'));
 }
 
 #[test]

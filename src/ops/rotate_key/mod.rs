@@ -8,7 +8,7 @@ use std::time::Duration;
 use self::other_nodes::try_on_other_nodes;
 use super::change::change;
 use super::look::Look;
-use super::{ADD_STORAGE, api, on};
+use super::{ADD_STORAGE, Progress, api, on};
 use crate::api::system::{self, Me};
 use crate::api::{Api, Lane, key};
 use crate::config::next_key::{self, NextKey};
@@ -38,9 +38,6 @@ pub struct Plan {
     /// Of a rotation that was cut off: the key is in use already, and the old one is to be revoked.
     pub half_done: bool,
 }
-
-/// What a caller is told while it goes on.
-pub type Progress<'a> = &'a mut dyn FnMut(String);
 
 /// One flight; changes nothing.
 pub fn plan_key_rotation(config: &Config) -> Result<Plan> {

@@ -8,6 +8,7 @@ mod trace;
 
 use std::time::Instant;
 
+use super::Progress;
 use super::alloc::together;
 use crate::audit::{self, Event};
 use crate::config::guest::{Disk, Guest};
@@ -58,9 +59,9 @@ pub struct Report {
 }
 
 /// Checks everything; with `apply` it is done too. `volid` is `storeid:volname`.
-pub fn transport_move(volid: &str, to: &str, apply: bool) -> Result<Report> {
+pub fn transport_move(volid: &str, to: &str, apply: bool, progress: Progress<'_>) -> Result<Report> {
     let started = Instant::now();
-    let moved = Survey::make(volid, to).and_then(|survey| decide(survey, apply));
+    let moved = Survey::make(volid, to).and_then(|survey| decide(survey, apply, progress));
     if apply {
         let (storage, volname) = volid.split_once(':').unwrap_or((volid, ""));
         let event = Event {
@@ -75,33 +76,33 @@ pub fn transport_move(volid: &str, to: &str, apply: bool) -> Result<Report> {
     moved.map_err(|error| error.doing(format!("move {volid} to storage '{to}'")))
 }
 
-fn decide(survey: Survey, apply: bool) -> Result<Report> {
+fn decide(survey: Survey, apply: bool, progress: Progress<'_>) -> Result<Report> {
     let guests = Guest::all()?;
     match survey.find()? {
         Found::Gone => already(&survey, &guests),
         Found::Here(row) => {
             let place = Place::of(&guests, &survey.old_disk())?.ok_or_else(|| nobody(&survey.old_disk()))?;
-            go(Job::first(survey, place, row)?, apply)
+            go(Job::first(survey, place, row)?, apply, progress)
         }
         Found::Away(to, row) => match Place::of(&guests, &survey.new_disk(&to))? {
-            Some(place) => go(Job::switched(survey, place, to, row), apply),
+            Some(place) => go(Job::switched(survey, place, to, row), apply, progress),
             None => {
                 let place =
                     Place::of(&guests, &survey.old_disk())?.ok_or_else(|| nobody(&survey.old_disk()))?;
-                go(Job::cut_off(survey, place, to, row)?, apply)
+                go(Job::cut_off(survey, place, to, row)?, apply, progress)
             }
         },
     }
 }
 
-fn go(mut job: Job, apply: bool) -> Result<Report> {
+fn go(mut job: Job, apply: bool, progress: Progress<'_>) -> Result<Report> {
     job.problems()
         .and_then(together)
         .map_err(|error| job.half_way(error))?;
     if !apply {
         return Ok(job.planned());
     }
-    let report = job.run()?;
+    let report = job.run(progress)?;
     let (volume, guest) = (&report.volume, report.change.guest.label());
     logging::log(
         Level::Info,

@@ -12,7 +12,7 @@ use crate::ops::look::Look;
 use crate::ops::mark::{new_mark, write_mark};
 use crate::ops::others::not_anothers;
 use crate::ops::rename::{export_as, move_full};
-use crate::ops::{anchor, device, undone};
+use crate::ops::{Progress, anchor, device, undone};
 use crate::sys::random;
 use crate::sys::signals::Blocked;
 use crate::transport::{self, Sectors, Terms, memory};
@@ -188,11 +188,11 @@ impl Job {
     }
 
     /// No signal ends the process before all is done or taken back, and said.
-    pub fn run(mut self) -> Result<Report> {
+    pub fn run(mut self, progress: Progress<'_>) -> Result<Report> {
         Blocked::all().for_good();
         let mut report = self.planned();
         if self.stage != Stage::Switched {
-            let volid = self.act()?;
+            let volid = self.act(progress)?;
             report.change.value.to = self.place.with(&volid);
             report.volume.to.clone_from(&volid);
             self.place.value = self.place.with(&volid);
@@ -200,6 +200,7 @@ impl Job {
         }
         report.state = State::Moved;
         report.volume_is_known = true;
+        progress("tidying up".into());
         report.warnings = self.finish();
         Ok(report)
     }
@@ -217,12 +218,16 @@ impl Job {
     }
 
     /// Everything up to the guest's configuration, or nothing. The new volume id.
-    fn act(&mut self) -> Result<String> {
+    fn act(&mut self, progress: Progress<'_>) -> Result<String> {
+        progress("letting go of its device on this node".into());
         let ready = self.leave_devices().and_then(|()| self.make_room());
         ready.map_err(|error| self.half_way(error))?;
         let (mut there, mut here) = (Undo::default(), Undo::default());
-        let moved = self.withdraw(&mut here).and_then(|()| self.publish(&mut there));
+        let moved = self
+            .withdraw(&mut here, progress)
+            .and_then(|()| self.publish(&mut there, progress));
         moved.map_err(|cause| {
+            progress("taking back what was done".into());
             let cause = undone(there, &self.survey.target.api, cause);
             undone(here, &self.survey.source.api, cause)
         })
@@ -262,7 +267,7 @@ impl Job {
     }
 
     /// Renames the zvol and takes its old export away.
-    fn withdraw(&mut self, undo: &mut Undo<'static, Api>) -> Result<()> {
+    fn withdraw(&mut self, undo: &mut Undo<'static, Api>, progress: Progress<'_>) -> Result<()> {
         let (old, new) = (self.survey.old_disk(), self.survey.new_disk(&self.to));
         let place = self.place.clone();
         // Taken back last: PVE lets a guest have only a disk that is there.
@@ -276,9 +281,11 @@ impl Job {
             self.survey.source.full(&self.survey.from),
             self.survey.target.full(&self.to),
         );
+        progress(format!("renaming zvol {from} to {to}"));
         let source = &mut self.survey.source;
         // First: where the server cannot, nothing has changed.
         move_full(&from, &to, self.row.guid, &mut source.api, undo)?;
+        progress("removing its old export".into());
         source.look.exports.unpublish(&mut source.api, &self.survey.from)
     }
 
@@ -326,8 +333,9 @@ impl Job {
     }
 
     /// Exports it through the other storage and lets the guest use it from there.
-    fn publish(&mut self, undo: &mut Undo<'static, Api>) -> Result<String> {
+    fn publish(&mut self, undo: &mut Undo<'static, Api>, progress: Progress<'_>) -> Result<String> {
         let disk = self.survey.new_disk(&self.to);
+        progress(format!("exporting it through storage '{}'", disk.storeid));
         let target = &mut self.survey.target;
         let nonce = random::uuid()?;
         let terms = Terms {
@@ -349,6 +357,11 @@ impl Job {
             device::leave(&config, transport::of(&config)?.as_ref(), &name, known.as_ref())
         });
         let volid = format!("{}:{}", target.storeid(), mark.volname);
+        progress(format!(
+            "changing {} of {}",
+            self.place.key,
+            self.place.guest.label()
+        ));
         self.place.switch(&disk, &volid)?;
         Ok(volid)
     }
