@@ -117,7 +117,7 @@ fn text(config: &Config, rows: &[(&Adoptable, &str)], applied: bool, failure: Op
     for (one, state) in rows {
         let _a_string_takes_all = writeln!(
             text,
-            "  {:width$}  {:>9}  {state:<7}  {}:{} of cluster {}",
+            "  {state:<7}  {:width$}  {:>9}  {}:{} of cluster {}",
             one.full,
             size::human(one.used),
             one.mark.storeid,

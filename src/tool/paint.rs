@@ -22,7 +22,7 @@ pub fn is_wanted() -> bool {
     io::stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// The first word of a line, and the last of a heading, which ends with it: `nas1: ok`.
+/// The first word of a line, and the last of a heading, which ends with it: `nas1: ok`, `this node: ok`.
 pub fn painted(text: &str) -> String {
     text.split_inclusive('\n').map(line).collect()
 }
@@ -32,7 +32,7 @@ fn line(line: &str) -> String {
     let indent = words.len() - words.trim_start().len();
     let heading = words
         .rsplit_once(": ")
-        .filter(|(name, _)| indent == 0 && !name.contains(' '));
+        .filter(|(_, word)| indent == 0 && !word.contains(' '));
     let at = match heading {
         Some((name, _)) => name.len() + 2,
         None => indent,
@@ -52,10 +52,11 @@ mod tests {
 
     #[test]
     fn grades_are_painted_where_they_stand_for_the_line() {
-        let text = "nas1: critical\n  ok        api        answers\n  warning   portal  ok: no\n      -> ok\n\nsaid: all is ok\n";
+        let text = "nas1: critical\n  ok        api        answers\n  warning   portal  ok: no\n      -> ok\n\nsaid: all is ok\n\
+                    this node: ok\n";
         let expected = format!(
             "nas1: {RED}critical{PLAIN}\n  {GREEN}ok{PLAIN}        api        answers\n  {YELLOW}warning{PLAIN}   portal  ok: no\n      \
-             -> ok\n\nsaid: all is ok\n"
+             -> ok\n\nsaid: all is ok\nthis node: {GREEN}ok{PLAIN}\n"
         );
         assert_eq!(painted(text), expected);
         assert_eq!(painted(""), "");

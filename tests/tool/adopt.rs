@@ -41,8 +41,8 @@ fn they_are_shown_and_nothing_is_changed() {
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(lines[0], "from: 1 marked by another cluster");
     assert!(
-        lines[1].starts_with(&format!("  {DISK}  "))
-            && lines[1].contains("  found    old:vol-vm-100-disk-0-lun")
+        lines[1].starts_with(&format!("  found    {DISK}  "))
+            && lines[1].contains("  old:vol-vm-100-disk-0-lun")
             && lines[1].ends_with(&format!(" of cluster {OTHER}")),
         "{}",
         ran.stdout

@@ -181,7 +181,7 @@ fn a_trail_that_cannot_be_written_keeps_nobody_and_is_said() {
     );
 }
 
-const ENTRY: &str = r#"{"__REALTIME_TIMESTAMP":"1700000000123456","TRUENAS_STORAGE":"nas1","TRUENAS_OPERATION":"allocate","TRUENAS_OBJECT":"a disk for guest 100","TRUENAS_MADE":"vol-vm-100-disk-0-lun3","TRUENAS_BYTES":"34359738368","TRUENAS_RESULT":"done","TRUENAS_USEC":"412345","TRUENAS_USER":"alice@pve","TRUENAS_BY":"qmcreate 100","TRUENAS_TASK":"UPID:pve1:1:2:3:qmcreate:100:alice@pve:"}
+pub const ENTRY: &str = r#"{"__REALTIME_TIMESTAMP":"1700000000123456","TRUENAS_STORAGE":"nas1","TRUENAS_OPERATION":"allocate","TRUENAS_OBJECT":"a disk for guest 100","TRUENAS_MADE":"vol-vm-100-disk-0-lun3","TRUENAS_BYTES":"34359738368","TRUENAS_RESULT":"done","TRUENAS_USEC":"412345","TRUENAS_USER":"alice@pve","TRUENAS_BY":"qmcreate 100","TRUENAS_TASK":"UPID:pve1:1:2:3:qmcreate:100:alice@pve:"}
 {"__REALTIME_TIMESTAMP":"1700000060000000","TRUENAS_STORAGE":"nas1","TRUENAS_OPERATION":"free","TRUENAS_OBJECT":"vol-vm-100-disk-0-lun3","TRUENAS_RESULT":"failed","TRUENAS_USEC":"90000","TRUENAS_USER":"root@pam","TRUENAS_BY":"pvesm","TRUENAS_ERROR":"its device is in use on this node: opened by kvm (77)"}
 "#;
 

@@ -1,19 +1,194 @@
 //! What an administrator sees in a terminal: what a pipe gets, with colours, and what is done just now.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+
 use pve_storage_truenas::ops;
+use rstest::rstest;
 
 use crate::adopt::give_to_another_cluster;
+use crate::audit::ENTRY;
+use crate::health;
 use crate::support::DATASET;
 use crate::tmux::{PLAIN, Shown, Terminal, shown, until};
-use crate::world::{By, World};
+use crate::world::{By, Ran, World};
 
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
+
+/// What each verb shows something for, and changes nothing.
+const VERBS: [&[&str]; 9] = [
+    &["adopt", "from"],
+    &["audit"],
+    &["health"],
+    &["metrics"],
+    &["orphans"],
+    &["report"],
+    &["rotate-key", "from"],
+    &["transport-move", "from:vm-100-disk-0", "--to", "to"],
+    &["users", "from:vm-100-disk-0"],
+];
+
+const PARTS_OF_A_REPORT: [&str; 13] = [
+    "versions",
+    "storage.cfg",
+    "health",
+    "orphans",
+    "metrics",
+    "audit",
+    "kernel",
+    "iSCSI sessions",
+    "NVMe controllers and namespaces",
+    "multipath maps",
+    "/dev/truenas",
+    "/run/pve-storage-truenas",
+    "journal",
+];
+
+fn world() -> (World, TcpListener) {
+    let (world, portal) = health::world();
+    world.vm_with_disk("scsi0");
+    for guest in ["200", "2000"] {
+        freed_and_not_destroyed(&world, guest);
+    }
+    for guest in ["300", "3000"] {
+        world.alloc("from", guest);
+        give_to_another_cluster(&world, &format!("{DATASET}/vm-{guest}-disk-0"));
+    }
+    fs::write(world.node.join("journal"), ENTRY).unwrap();
+    (world, portal)
+}
 
 fn freed_and_not_destroyed(world: &World, guest: &str) {
     let config = world.config("from");
     world.alloc("from", guest);
     let freed = ops::free_image(&config, &format!("vm-{guest}-disk-0"), false, None);
     assert!(freed.unwrap().is_some());
+}
+
+/// Of the help.
+fn verbs(world: &World) -> BTreeSet<String> {
+    let help = world.run(&["--help"]).stdout;
+    let (_, verbs) = help.split_once("Verbs:\n").unwrap();
+    let lines = verbs.lines().take_while(|line| !line.is_empty());
+    lines
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .collect()
+}
+
+/// Numbers are others each time.
+fn without_numbers(text: &str) -> String {
+    let mut kept = String::new();
+    for c in text.chars() {
+        let is_in_a_number = c.is_ascii_digit() || (c == '.' && kept.ends_with('#'));
+        match is_in_a_number {
+            true if kept.ends_with('#') => {}
+            true => kept.push('#'),
+            false => kept.push(c),
+        }
+    }
+    kept
+}
+
+/// In a folder of its own: a report is a file.
+fn piped(world: &World, folder: &str, arguments: &[&str]) -> Ran {
+    let folder = world.node.join(folder);
+    fs::create_dir_all(&folder).unwrap();
+    let mut command = world.command(arguments);
+    Ran::of(&command.current_dir(folder).output().unwrap())
+}
+
+/// How it ended comes last.
+fn expected(world: &World, arguments: &[&str]) -> String {
+    // What is counted has its rows now.
+    piped(world, "earlier", arguments);
+    let piped = piped(world, "now", arguments);
+    let said = format!("{}{}", piped.stdout, piped.stderr);
+    assert!(!said.contains('\x1b'), "{said}");
+    let steps = match arguments {
+        ["report", ..] => PARTS_OF_A_REPORT
+            .map(|part| format!("  reading: {part}\n"))
+            .concat(),
+        _ => String::new(),
+    };
+    let lines: Vec<&str> = piped.stdout.lines().map(str::trim_end).collect();
+    format!("{steps}{}\nexit status {}", lines.join("\n"), piped.code)
+}
+
+fn colour(word: &str) -> Option<&'static str> {
+    match word {
+        "ok" => Some(GREEN),
+        "warning" | "unknown" | "found" => Some(YELLOW),
+        "critical" => Some(RED),
+        _ => None,
+    }
+}
+
+/// Where a grade stands at the beginning of a line, or alone behind the name of what it is of.
+fn painted(line: &str) -> String {
+    let words = line.trim_start();
+    let before = match words.rsplit_once(": ") {
+        Some((name, word)) if words == line && colour(word).is_some() => name.len() + 2,
+        _ => line.len() - words.len(),
+    };
+    let (before, rest) = line.split_at(before);
+    let (word, after) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+    match colour(word) {
+        Some(colour) => format!("{before}{colour}{word}{PLAIN}{after}"),
+        None => line.to_owned(),
+    }
+}
+
+fn must_be_painted_where_a_grade_stands(shown: &Shown) {
+    for (line, told) in shown.text.lines().zip(shown.painted.lines()) {
+        assert_eq!(told, painted(line));
+    }
+}
+
+#[test]
+fn each_verb_shows_what_a_pipe_gets_and_grades_in_colours() {
+    let (world, _portal) = world();
+    let shown_here = VERBS.map(|arguments| arguments[0].to_owned());
+    assert_eq!(verbs(&world), shown_here.into(), "each has its row in VERBS");
+    for arguments in VERBS {
+        let expected = expected(&world, arguments);
+        let shown = shown(&world, &[], arguments);
+        assert_eq!(
+            without_numbers(&shown.text),
+            without_numbers(&expected),
+            "{arguments:?}"
+        );
+        must_be_painted_where_a_grade_stands(&shown);
+        let has_grades = matches!(arguments[0], "adopt" | "health");
+        assert_eq!(shown.painted.contains('\x1b'), has_grades, "{arguments:?}");
+    }
+}
+
+/// Rows are of names, and of words, that are not of one length.
+#[rstest]
+#[case(&["adopt", "from"], &[" old:vol-vm-300", " old:vol-vm-3000-"])]
+#[case(&["audit"], &["nas1  allocate", "nas1  free"])]
+#[case(&["health", "from"], &["answered in", "TrueNAS 25", "as this node's", "3 on the TrueNAS"])]
+#[case(&["orphans", "from"], &["freed, and not destroyed yet", "its guest is on no node"])]
+fn columns_stand_below_each_other(#[case] arguments: &[&str], #[case] words: &[&str]) {
+    let (world, _portal) = world();
+    world.alloc("from", "400");
+    let shown = shown(&world, &[], arguments);
+    let column = |words: &&str| {
+        let mut lines = shown.text.lines();
+        let line = lines.find(|line| line.contains(*words)).unwrap_or_default();
+        let (before, _) = line.split_once(*words)?;
+        Some(before.chars().count())
+    };
+    let columns: Vec<Option<usize>> = words.iter().map(column).collect();
+    assert!(columns[0].is_some(), "{}", shown.text);
+    assert!(
+        columns.iter().all(|one| *one == columns[0]),
+        "{columns:?}\n{}",
+        shown.text
+    );
 }
 
 #[test]
@@ -79,6 +254,7 @@ fn who_adopts_many_is_asked_and_told_how_many_are_done() {
         ),
         "{told}"
     );
+    assert!(shown.painted.contains(&format!("  {GREEN}adopted{PLAIN}  ")));
 }
 
 #[test]
