@@ -175,6 +175,7 @@ pub const ANSWERS: &[Reading] = &[
     ("snapshot::all_of", |text| read(snapshot::all_of("d"), text)),
     ("snapshot::one", |text| read(snapshot::one("d@s"), text)),
     ("snapshot::all_with_marks", |text| read(snapshot::all_with_marks("d"), text)),
+    ("snapshot::these_with_marks", |text| read(snapshot::these_with_marks(&["d@s"]), text)),
     ("snapshot::create", |text| read(snapshot::create("d", "s", &[]), text)),
     ("snapshot::delete", |text| read(snapshot::delete("d@s"), text)),
     ("snapshot::rollback", |text| read(snapshot::rollback("d@s"), text)),

@@ -90,6 +90,12 @@ pub fn all_with_marks(dataset: &str) -> Request<Vec<Snapshot>> {
     Request::reading(Call::read("zfs.resource.snapshot.query", params), read_resources)
 }
 
+/// As `all_with_marks`, those of full names; an error where one of them is not there.
+pub fn these_with_marks(full: &[&str]) -> Request<Vec<Snapshot>> {
+    let params = json!([{"paths": full, "properties": ASKED, "get_user_properties": true}]);
+    Request::reading(Call::read("zfs.resource.snapshot.query", params), read_resources)
+}
+
 fn entries(filter: &[&str; 3], options: Value) -> Request<Vec<Snapshot>> {
     let params = json!([[filter], options]);
     Request::reading(Call::read("pool.snapshot.query", params.clone()), read_entries)

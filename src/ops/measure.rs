@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::figures::Usage;
 use super::health::PORTALS;
-use super::leftovers::{self, What};
+use super::leftovers::{self, What, snapshots};
 use super::look::{Look, spelling, usable_parent};
 use super::others::Otherwise;
 use super::thin::may_grow;
 use super::{HEALTH, on, storage};
-use crate::api::snapshot::{self, Named};
+use crate::api::snapshot::Named;
 use crate::api::{Api, Lane, dataset};
 use crate::config::guest::{Guest, Guests};
 use crate::config::{Config, Thresholds};
@@ -97,7 +97,7 @@ fn ask(
 ) -> Result<Figures> {
     let mut api = Api::new(config, Lane::Work, deadline);
     let otherwise = Otherwise::ask(config, &mut api);
-    let snapshots = api.with_next(snapshot::names_in_pool_of(&config.dataset));
+    let snapshots = snapshots::ask(config, &mut api);
     // With its space, which a list of many volumes does not have.
     let parent = api.with_next(dataset::exactly(&[&config.dataset]));
     let look = Look::listing(config, transport, &mut api)?;
@@ -106,7 +106,7 @@ fn ask(
         .into_iter()
         .find(|row| row.name == config.dataset);
     let otherwise = Otherwise::came(otherwise, &mut api)?;
-    let snapshots = api.came(snapshots);
+    let snapshots = snapshots.came(&mut api);
     let mut figures = Figures {
         usage: storage::usage(&usable_parent(config, parent)?),
         volumes: 0,
@@ -120,8 +120,8 @@ fn ask(
         ),
         stale_snapshots: None,
     };
-    if let (Some(guests), Ok(names)) = (guests, &snapshots) {
-        let stale = leftovers::stale(config, &look, guests, names, &mut api);
+    if let (Some(guests), Ok(known)) = (guests, &snapshots) {
+        let stale = snapshots::stale(config, &look, guests, known, &mut api);
         figures.stale_snapshots = Some(stale.map(|found| found.len() as u64));
     }
     let mut names = HashSet::new();
@@ -140,7 +140,7 @@ fn ask(
         let volume = snapshot.name.split_once('@').map(|(volume, _)| volume);
         volume.is_some_and(|volume| names.contains(volume))
     };
-    figures.snapshots = snapshots.map(|found| found.iter().filter(of_a_volume).count() as u64);
+    figures.snapshots = snapshots.map(|known| known.names.iter().filter(of_a_volume).count() as u64);
     Ok(figures)
 }
 

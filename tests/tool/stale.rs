@@ -4,6 +4,8 @@ use pve_storage_truenas::ops;
 use rstest::rstest;
 use serde_json::json;
 
+use crate::faults::fired;
+use crate::round_trips::during;
 use crate::world::{By, World};
 
 const DISK: &str = "tank/proxmox/vm-100-disk-0";
@@ -135,9 +137,11 @@ fn the_names_come_in_the_first_flight() {
 }
 
 /// Its name could be PVE's; where the server shows marks, it has none.
-#[test]
-fn what_a_task_of_the_truenas_called_like_pve_is_not_ours() {
-    let world = world();
+#[rstest]
+fn what_a_task_of_the_truenas_called_like_pve_is_not_ours(
+    #[values("25.10.4", "26.0.0", "27.0.0")] version: &str,
+) {
+    let world = world_with(&["--api-version", version]);
     world.nas.server.nas(|tables| {
         let snapshot = tables.zfs.snapshots[&format!("{DISK}@vzdump")].clone();
         for hour in 0..300 {
@@ -162,16 +166,61 @@ fn what_a_task_of_the_truenas_called_like_pve_is_not_ours() {
     );
 }
 
+/// 1.x and 2.x wrote no marks: the name alone tells.
+#[rstest]
+fn one_of_an_older_plugin_is_shown(#[values("25.10.4", "26.0.0", "27.0.0")] version: &str) {
+    let world = world_with(&["--api-version", version]);
+    world.strip_marks();
+    world.nas.server.nas(|tables| {
+        let snapshots = tables.zfs.snapshots.values_mut();
+        snapshots.for_each(|snapshot| snapshot.user.clear());
+    });
+    let ran = world.run(&["orphans", "from"]);
+    assert!(ran.stdout.contains("@vzdump "), "{}", ran.stdout);
+}
+
+fn with_more(world: &World, count: usize) {
+    world.nas.server.nas(|tables| {
+        let snapshot = tables.zfs.snapshots[&format!("{DISK}@vzdump")].clone();
+        for number in 0..count {
+            let (name, mut other) = (format!("a{number:03}"), snapshot.clone());
+            other
+                .user
+                .insert("pve-storage-truenas:snapshot".into(), name.clone());
+            tables.zfs.snapshots.insert(format!("{DISK}@{name}"), other);
+        }
+    });
+}
+
+/// An older server is asked for each: of a connection ten calls are on their way at once.
+#[rstest]
+fn newer_servers_tell_of_many_at_once(#[values("26.0.0", "27.0.0")] version: &str) {
+    let world = world_with(&["--api-version", version, "--latency", "50"]);
+    with_more(&world, 30);
+    let (ran, flights) = during(&world.nas, || world.run(&["orphans", "from"]));
+    assert!(ran.stdout.starts_with("from: 31 left over\n"), "{}", ran.stdout);
+    assert_eq!(flights, 2);
+}
+
+/// The server then tells nothing of the others.
+#[test]
+fn that_one_goes_meanwhile_hides_no_other() {
+    let faults = json!([{"method": "zfs.resource.snapshot.query", "nth": 1, "when": "before", "do": "error",
+        "error": {"code": -32001, "errname": "ENOENT", "reason": "'tank/proxmox/vm-100-disk-0@gone' does not exist"}}]);
+    let file = std::env::temp_dir().join(format!("faults.{}.json", std::process::id()));
+    std::fs::write(&file, faults.to_string()).unwrap();
+    let file_name = file.to_str().unwrap();
+    let world = world_with(&["--api-version", "26.0.0", "--faults", file_name]);
+    std::fs::remove_file(file).unwrap();
+    let ran = world.run(&["orphans", "from"]);
+    assert!(fired(&world));
+    assert!(ran.stdout.contains("@vzdump "), "{}", ran.stdout);
+}
+
 #[test]
 fn more_suspects_than_are_looked_at_are_told_of() {
     let world = world();
-    world.nas.server.nas(|tables| {
-        let snapshot = tables.zfs.snapshots[&format!("{DISK}@vzdump")].clone();
-        for number in 0..200 {
-            let name = format!("{DISK}@a{number:03}");
-            tables.zfs.snapshots.insert(name, snapshot.clone());
-        }
-    });
+    with_more(&world, 200);
     let ran = world.run(&["orphans", "from"]);
     assert!(
         ran.stderr

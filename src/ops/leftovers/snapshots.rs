@@ -6,6 +6,7 @@ use super::super::look::{Look, owner};
 use super::{Leftover, What};
 use crate::api::dataset::Resource;
 use crate::api::snapshot::{self, Named, Snapshot};
+use crate::api::system::{self, Version};
 use crate::api::{Api, Coming, Flight};
 use crate::config::Config;
 use crate::config::guest::Guests;
@@ -17,43 +18,77 @@ use crate::volume::{SnapName, ZvolName};
 /// So many are looked at; the others when these are gone.
 const MOST: usize = 200;
 
-/// Goes out with the next flight.
-pub(super) fn ask(config: &Config, api: &mut Api) -> Coming<Vec<Named>> {
-    api.with_next(snapshot::names_in_pool_of(&config.dataset))
+/// The first version that tells of many at once whose they are.
+const TELLS_OF_MANY: (u32, u32) = (26, 0);
+
+pub struct Asked {
+    names: Coming<Vec<Named>>,
+    version: Coming<Version>,
 }
 
-/// None where the key may not see them: it may not delete them either.
-pub(super) fn came(names: Coming<Vec<Named>>, api: &mut Api) -> Result<Vec<Named>> {
-    match api.came(names) {
-        Err(error) if error.kind == Kind::Auth => Ok(Vec::new()),
-        names => names,
+/// What the pool has, and how it can be asked for more.
+pub struct Known {
+    pub names: Vec<Named>,
+    tells_of_many: bool,
+}
+
+/// Goes out with the next flight.
+pub fn ask(config: &Config, api: &mut Api) -> Asked {
+    Asked {
+        names: api.with_next(snapshot::names_in_pool_of(&config.dataset)),
+        version: api.with_next(system::version()),
     }
 }
 
-/// One flight more where there is a suspect; of a connection ten calls are on their way at once.
+impl Asked {
+    pub fn came(self, api: &mut Api) -> Result<Known> {
+        let version = api.came(self.version);
+        Ok(Known {
+            names: api.came(self.names)?,
+            tells_of_many: version.is_ok_and(|version| version.line >= TELLS_OF_MANY),
+        })
+    }
+}
+
+/// One flight more where there is a suspect.
 pub fn stale(
     config: &Config,
     look: &Look,
     guests: &Guests,
-    names: &[Named],
+    known: &Known,
     api: &mut Api,
 ) -> Result<Vec<Leftover>> {
     let volumes: HashMap<&ZvolName, &Resource> =
         look.children.iter().map(|(name, row)| (name, row)).collect();
-    let mut flight = Flight::default();
-    let tickets: Vec<_> = suspects(config, guests, &volumes, names)
-        .into_iter()
-        .map(|full| flight.add(snapshot::one(full)))
-        .collect();
-    if tickets.is_empty() {
+    let suspects = suspects(config, guests, &volumes, &known.names);
+    if suspects.is_empty() {
         return Ok(Vec::new());
     }
+    let mut found = Vec::new();
+    for snapshot in details(&suspects, known.tells_of_many, api)? {
+        found.extend(leftover(config, &volumes, &snapshot)?);
+    }
+    Ok(found)
+}
+
+/// An older server is asked for each; of a connection ten calls are on their way at once.
+fn details(suspects: &[&str], at_once: bool, api: &mut Api) -> Result<Vec<Snapshot>> {
+    if at_once {
+        match api.ask(snapshot::these_with_marks(suspects)) {
+            // Where one has gone meanwhile nothing is told of the others.
+            Err(error) if matches!(error.kind, Kind::NoMethod | Kind::Auth | Kind::NotFound) => {}
+            told => return told,
+        }
+    }
+    let mut flight = Flight::default();
+    let tickets: Vec<_> = suspects
+        .iter()
+        .map(|full| flight.add(snapshot::one(full)))
+        .collect();
     let mut answers = api.send(flight)?;
     let mut found = Vec::new();
     for ticket in tickets {
-        for snapshot in answers.take(ticket)? {
-            found.extend(leftover(config, &volumes, &snapshot)?);
-        }
+        found.extend(answers.take(ticket)?);
     }
     Ok(found)
 }
@@ -106,10 +141,10 @@ fn leftover(
     volumes: &HashMap<&ZvolName, &Resource>,
     snapshot: &Snapshot,
 ) -> Result<Option<Leftover>> {
-    let Some((zvol, name)) = parts(config, &snapshot.name).filter(|(_, name)| is_ours(name, snapshot)) else {
+    let Some((zvol, name)) = parts(config, &snapshot.name) else {
         return Ok(None);
     };
-    let Some(row) = volumes.get(&zvol) else {
+    let Some(row) = volumes.get(&zvol).filter(|row| is_ours(&name, snapshot, row)) else {
         return Ok(None);
     };
     Ok(Some(Leftover {
@@ -124,9 +159,10 @@ fn leftover(
     }))
 }
 
-/// A task of the TrueNAS may give names like PVE's: where the server shows marks, ours has one.
-fn is_ours(name: &SnapName, snapshot: &Snapshot) -> bool {
-    !snapshot.shows_marks || snapshot_nonce(name, &snapshot.user_properties).is_some()
+/// A task of the TrueNAS may give names like PVE's: where the server shows marks, ours has one, except on a volume of 1.x or 2.x.
+fn is_ours(name: &SnapName, snapshot: &Snapshot, row: &Resource) -> bool {
+    let has_no_mark_at_all = row.user_properties.is_empty() && snapshot.user_properties.is_empty();
+    !snapshot.shows_marks || has_no_mark_at_all || snapshot_nonce(name, &snapshot.user_properties).is_some()
 }
 
 /// What deletes it, on this storage.
