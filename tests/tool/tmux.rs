@@ -11,7 +11,6 @@ const SIZE: [&str; 4] = ["-x", "160", "-y", "50"];
 /// Seconds; far longer than any verb takes.
 const PATIENCE: &str = "60";
 
-/// How tmux says that a colour ends.
 pub const PLAIN: &str = "\x1b[39m";
 
 /// The terminal says where its cursor is when it has shown everything that came before the question.
@@ -81,7 +80,7 @@ impl Terminal {
         let capture = ["capture-pane", "-p", "-J", "-S", "-"];
         Shown {
             text: trimmed(&self.said(&capture)),
-            painted: trimmed(&self.said(&[&capture[..], &["-e"]].concat())),
+            painted: trimmed(&painted(&self.said(&[&capture[..], &["-e"]].concat()))),
         }
     }
 
@@ -108,9 +107,23 @@ fn done(mut tmux: Command) -> Output {
     output
 }
 
-/// The colour that ends with a line is taken back before its end.
+/// Each colour ends where its words do: versions of tmux say in several ways, and at the beginning of the next line, that one
+/// has ended.
+fn painted(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut told = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (codes, rest) = part.split_once('m').unwrap();
+        let (words, blanks) = rest.split_at(rest.trim_end().len());
+        told += &match codes.rsplit(';').next().unwrap() {
+            "" | "0" | "39" => rest.to_owned(),
+            colour => format!("\x1b[{colour}m{words}{PLAIN}{blanks}"),
+        };
+    }
+    told
+}
+
 fn trimmed(text: &str) -> String {
-    let text = text.replace(&format!("\n{PLAIN}"), &format!("{PLAIN}\n"));
     let lines: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();
     lines.join("\n")
 }
