@@ -427,23 +427,24 @@ fn a_server_of_older_words_is_asked_for_stale_snapshots_too() {
 }
 
 /// Of the question about the snapshot itself; the names came before.
-#[test]
-fn where_a_suspect_cannot_be_asked_for_the_rest_is_told() {
-    let faults = json!([{"method": "pool.snapshot.query", "nth": 2, "when": "before", "do": "error",
+#[rstest]
+#[case("25.10.4", "pool.snapshot.query", 2)]
+#[case("26.0.0", "zfs.resource.snapshot.query", 1)]
+fn where_a_suspect_cannot_be_asked_for_the_rest_is_told(
+    #[case] version: &str,
+    #[case] method: &str,
+    #[case] nth: usize,
+) {
+    let faults = json!([{"method": method, "nth": nth, "when": "before", "do": "error",
         "error": {"code": -32001, "errname": "EFAULT", "reason": "no"}}]);
     let file = std::env::temp_dir().join(format!("faults.{}.json", std::process::id()));
     fs::write(&file, faults.to_string()).unwrap();
-    let world = stale::world_with(&["--faults", file.to_str().unwrap()]);
+    let world = stale::world_with(&["--api-version", version, "--faults", file.to_str().unwrap()]);
     fs::remove_file(file).unwrap();
     let ran = world.run(&["metrics", "from"]);
     assert_eq!(ran.code, 0);
-    assert!(
-        ran.stderr.contains(
-            "from: snapshots that no guest knows are not counted: pool.snapshot.query: [EFAULT] no"
-        ),
-        "{}",
-        ran.stderr
-    );
+    let reason = format!("from: snapshots that no guest knows are not counted: {method}: [EFAULT] no");
+    assert!(ran.stderr.contains(&reason), "{}", ran.stderr);
     assert_eq!(stale_snapshots(&ran), None);
     assert_eq!(
         value(&ran.stdout, "truenas_snapshots{storage=\"from\"}").unwrap(),

@@ -170,7 +170,7 @@ fn each_verb_shows_what_a_pipe_gets_and_grades_in_colours() {
 #[rstest]
 #[case(&["adopt", "from"], &[" old:vol-vm-300", " old:vol-vm-3000-"])]
 #[case(&["audit"], &["nas1  allocate", "nas1  free"])]
-#[case(&["health", "from"], &["answered in", "TrueNAS 25", "as this node's", "3 on the TrueNAS"])]
+#[case(&["health", "from"], &["answered in", "TrueNAS 2", "as this node's", "3 on the TrueNAS"])]
 #[case(&["orphans", "from"], &["freed, and not destroyed yet", "its guest is on no node"])]
 fn columns_stand_below_each_other(#[case] arguments: &[&str], #[case] words: &[&str]) {
     let (world, _portal) = world();
