@@ -173,6 +173,20 @@ fn metrics_counts_many() {
 }
 
 #[test]
+fn thin_adds_up_many() {
+    let world = world();
+    let ran = run(&world, &["thin", "from", "--json"]);
+    ran.must_be_done();
+    let told = ran.json();
+    let share = &told["pools"][0]["shares"][0];
+    // The weight volume is one too.
+    assert_eq!(
+        (&share["storage"], &share["volumes"]),
+        (&json!("from"), &json!(VOLUMES + 1))
+    );
+}
+
+#[test]
 fn adopt_shows_each_of_many() {
     let world = world();
     mark_as_another_cluster_s(&world);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use pve_storage_truenas::ops;
 use rstest::rstest;
@@ -18,8 +19,8 @@ const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
 
-/// What each verb shows something for, and changes nothing.
-const VERBS: [&[&str]; 9] = [
+/// What each verb shows something for, and changes nothing. `setup` wants more, and has a row of its own.
+const VERBS: [&[&str]; 11] = [
     &["adopt", "from"],
     &["audit"],
     &["health"],
@@ -27,7 +28,14 @@ const VERBS: [&[&str]; 9] = [
     &["orphans"],
     &["report"],
     &["rotate-key", "from"],
+    &["thin"],
     &["transport-move", "from:vm-100-disk-0", "--to", "to"],
+    &[
+        "troubleshoot",
+        "guest-does-not-start",
+        "--volume",
+        "from:vm-100-disk-0",
+    ],
     &["users", "from:vm-100-disk-0"],
 ];
 
@@ -66,6 +74,24 @@ fn freed_and_not_destroyed(world: &World, guest: &str) {
     world.alloc("from", guest);
     let freed = ops::free_image(&config, &format!("vm-{guest}-disk-0"), false, None);
     assert!(freed.unwrap().is_some());
+}
+
+/// Everything is given that a terminal would be asked for.
+fn setup(world: &World) -> Vec<String> {
+    let (host, port) = (world.nas.url().0.to_string(), world.nas.url().1.to_string());
+    world
+        .nas
+        .server
+        .nas(|tables| tables.addresses.insert(host.clone()));
+    let key_file = world.node.join("key");
+    fs::write(&key_file, world.nas.server.api_key()).unwrap();
+    fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let (key_file, fingerprint) = (key_file.to_str().unwrap(), world.nas.fingerprint());
+    let line = format!(
+        "setup new --host {host} --port {port} --fingerprint {fingerprint} --key-file {key_file} --dataset tank/new \
+         --target iqn.2005-10.org.freenas.ctl:new --portal {host} --new-user proxmox-new --create"
+    );
+    line.split(' ').map(str::to_owned).collect()
 }
 
 /// Of the help.
@@ -108,19 +134,21 @@ fn expected(world: &World, arguments: &[&str]) -> String {
     let said = format!("{}{}", piped.stdout, piped.stderr);
     assert!(!said.contains('\x1b'), "{said}");
     let steps = match arguments {
+        ["setup", ..] => "TrueNAS #, user 'truenas_admin'\n".to_owned(),
         ["report", ..] => PARTS_OF_A_REPORT
             .map(|part| format!("  reading: {part}\n"))
             .concat(),
         _ => String::new(),
     };
-    let lines: Vec<&str> = piped.stdout.lines().map(str::trim_end).collect();
+    let text = piped.stdout.replace('\t', "        ");
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     format!("{steps}{}\nexit status {}", lines.join("\n"), piped.code)
 }
 
 fn colour(word: &str) -> Option<&'static str> {
     match word {
         "ok" => Some(GREEN),
-        "warning" | "unknown" | "found" => Some(YELLOW),
+        "warning" | "unknown" | "found" | "missing" => Some(YELLOW),
         "critical" => Some(RED),
         _ => None,
     }
@@ -150,9 +178,12 @@ fn must_be_painted_where_a_grade_stands(shown: &Shown) {
 #[test]
 fn each_verb_shows_what_a_pipe_gets_and_grades_in_colours() {
     let (world, _portal) = world();
-    let shown_here = VERBS.map(|arguments| arguments[0].to_owned());
-    assert_eq!(verbs(&world), shown_here.into(), "each has its row in VERBS");
-    for arguments in VERBS {
+    let setup = setup(&world);
+    let setup: Vec<&str> = setup.iter().map(String::as_str).collect();
+    let all: Vec<&[&str]> = VERBS.into_iter().chain([&setup[..]]).collect();
+    let names = all.iter().map(|arguments| arguments[0].to_owned());
+    assert_eq!(verbs(&world), names.collect(), "each has its row in VERBS");
+    for arguments in all {
         let expected = expected(&world, arguments);
         let shown = shown(&world, &[], arguments);
         assert_eq!(
@@ -161,7 +192,10 @@ fn each_verb_shows_what_a_pipe_gets_and_grades_in_colours() {
             "{arguments:?}"
         );
         must_be_painted_where_a_grade_stands(&shown);
-        let has_grades = matches!(arguments[0], "adopt" | "health");
+        let has_grades = matches!(
+            arguments[0],
+            "adopt" | "health" | "setup" | "thin" | "troubleshoot"
+        );
         assert_eq!(shown.painted.contains('\x1b'), has_grades, "{arguments:?}");
     }
 }
@@ -171,6 +205,7 @@ fn each_verb_shows_what_a_pipe_gets_and_grades_in_colours() {
 #[case(&["adopt", "from"], &[" old:vol-vm-300", " old:vol-vm-3000-"])]
 #[case(&["audit"], &["nas1  allocate", "nas1  free"])]
 #[case(&["health", "from"], &["answered in", "TrueNAS 2", "as this node's", "3 on the TrueNAS"])]
+#[case(&["thin"], &["1.01 GiB to ", "1.01 GiB in ", "1 MiB in 1 volume", "tank/proxmox/pve-plugin-weight may"])]
 #[case(&["orphans", "from"], &["freed, and not destroyed yet", "its guest is on no node"])]
 fn columns_stand_below_each_other(#[case] arguments: &[&str], #[case] words: &[&str]) {
     let (world, _portal) = world();
