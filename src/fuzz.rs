@@ -6,7 +6,7 @@ compile_error!("the feature fuzz is for tests; no package has it");
 
 use serde_json::value::RawValue;
 
-use crate::api::{Request, dataset, iscsi, key, nvmet, service, snapshot, system};
+use crate::api::{Request, account, dataset, iscsi, key, nvmet, service, snapshot, system};
 use crate::config::guest::{Guest, GuestKind};
 use crate::config::section::{self, Section};
 use crate::config::{Chap, Fingerprint};
@@ -110,6 +110,15 @@ fn read<T>(request: Request<T>, text: &str) -> Vec<Result<()>> {
 /// Every typed answer, by the function of `api` that asks for it.
 #[rustfmt::skip]
 pub const ANSWERS: &[Reading] = &[
+    ("account::users", |text| read(account::users("u"), text)),
+    ("account::groups", |text| read(account::groups("g"), text)),
+    ("account::privileges", |text| read(account::privileges("p"), text)),
+    ("account::create_user", |text| read(account::create_user("u", "f"), text)),
+    ("account::delete_user", |text| read(account::delete_user(1), text)),
+    ("account::create_privilege", |text| read(account::create_privilege("p", account::Group { gid: 1 }, &[]), text)),
+    ("account::delete_privilege", |text| read(account::delete_privilege(1), text)),
+    ("dataset::create_parent", |text| read(dataset::create_parent("tank/a"), text)),
+    ("dataset::filesystems", |text| read(dataset::filesystems(), text)),
     ("dataset::list", |text| read(dataset::list("tank"), text)),
     ("dataset::tree", |text| read(dataset::tree("tank"), text)),
     ("dataset::exactly", |text| read(dataset::exactly(&["tank"]), text)),
@@ -140,9 +149,19 @@ pub const ANSWERS: &[Reading] = &[
     ("iscsi::delete_extent", |text| read(iscsi::delete_extent(1), text)),
     ("iscsi::create_mapping", |text| read(iscsi::create_mapping(1, 1, 1), text)),
     ("iscsi::delete_mapping", |text| read(iscsi::delete_mapping(1), text)),
+    ("iscsi::portals_called", |text| read(iscsi::portals_called("c"), text)),
+    ("iscsi::create_portal", |text| read(iscsi::create_portal(&[], "c"), text)),
+    ("iscsi::delete_portal", |text| read(iscsi::delete_portal(1), text)),
+    ("iscsi::initiators_called", |text| read(iscsi::initiators_called("c"), text)),
+    ("iscsi::create_initiators", |text| read(iscsi::create_initiators("c"), text)),
+    ("iscsi::delete_initiators", |text| read(iscsi::delete_initiators(1), text)),
+    ("iscsi::targets_called", |text| read(iscsi::targets_called("a"), text)),
+    ("iscsi::create_target", |text| read(iscsi::create_target("n", "a", &[], 1), text)),
+    ("iscsi::delete_target", |text| read(iscsi::delete_target(1), text)),
     ("key::create", |text| read(key::create("n", "u"), text)),
     ("key::delete", |text| read(key::delete(1), text)),
     ("key::life", |text| read(key::life(1), text)),
+    ("key::of_user", |text| read(key::of_user("u"), text)),
     ("key::named", |text| read(key::named("n"), text)),
     ("key::numbered", |text| read(key::numbered(1), text)),
     ("nvmet::subsystems", |text| read(nvmet::subsystems(), text)),
@@ -168,6 +187,8 @@ pub const ANSWERS: &[Reading] = &[
     ("nvmet::enable_namespace", |text| read(nvmet::enable_namespace(1, true), text)),
     ("nvmet::repoint_namespace", |text| read(nvmet::repoint_namespace(1, "d"), text)),
     ("nvmet::delete_namespace", |text| read(nvmet::delete_namespace(1), text)),
+    ("service::start", |text| read(service::start("s"), text)),
+    ("service::start_with_system", |text| read(service::start_with_system("s"), text)),
     ("service::named", |text| read(service::named("s"), text)),
     ("snapshot::names_of", |text| read(snapshot::names_of("d"), text)),
     ("snapshot::names_in_pool_of", |text| read(snapshot::names_in_pool_of("d"), text)),

@@ -1,11 +1,11 @@
 //! `deploy`, as people and programs read it.
 
 use std::fmt::Write;
-use std::io::{self, IsTerminal};
 
 use serde_json::{Value, json};
 
 use super::arguments::Deploy;
+use super::progress::Progress;
 use super::{Exit, Said};
 use crate::error::{Error, Result};
 use crate::ops::{self, DeployTarget, NodeState, Packages};
@@ -56,9 +56,7 @@ pub fn run(order: &Deploy) -> Result<Said> {
 }
 
 fn one(packages: &Packages, target: &DeployTarget) -> End {
-    if io::stderr().is_terminal() {
-        eprintln!("  {}: copying and installing", target.name());
-    }
+    Progress::new().say(&format!("{}: copying and installing", target.name()));
     match ops::deploy(packages, target) {
         Ok(after) => End::Done(after),
         Err(error) => End::Failed(error),

@@ -42,9 +42,9 @@ case $words in
 esac
 "#;
 
-struct Lab {
-    world: World,
-    packages: String,
+pub struct Lab {
+    pub world: World,
+    pub packages: String,
 }
 
 fn executable(path: &Path, text: &str) {
@@ -73,7 +73,7 @@ fn package(folder: &Path, name: &str, architecture: &str, version: &str, depends
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let world = World::new(By::Iscsi, By::Nvme);
         world.cluster(LAB);
         let bin = world.node.join("usr/bin");
@@ -127,7 +127,7 @@ impl Lab {
         fs::write(self.world.node.join(format!("remote.{node}")), text).unwrap();
     }
 
-    fn trouble(&self, node: &str, word: &str) {
+    pub fn trouble(&self, node: &str, word: &str) {
         fs::write(self.world.node.join(format!("remote.{node}.trouble")), word).unwrap();
     }
 

@@ -10,6 +10,7 @@ use rstest::rstest;
 
 use crate::adopt::give_to_another_cluster;
 use crate::audit::ENTRY;
+use crate::deploy::Lab;
 use crate::health;
 use crate::support::DATASET;
 use crate::tmux::{PLAIN, Shown, Terminal, shown, until};
@@ -19,7 +20,7 @@ const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
 
-/// What each verb shows something for, and changes nothing. `setup` wants more, and has a row of its own.
+/// What each verb shows something for, and changes nothing. `setup` and `deploy` want more, and come by themselves.
 const VERBS: [&[&str]; 11] = [
     &["adopt", "from"],
     &["audit"],
@@ -176,27 +177,53 @@ fn must_be_painted_where_a_grade_stands(shown: &Shown) {
 }
 
 #[test]
+fn a_deployment_too() {
+    let lab = Lab::new();
+    must_look_as_in_a_pipe(&lab.world, &["deploy", "--packages", &lab.packages]);
+    lab.trouble("pve3", "refuse");
+    let shown = shown(
+        &lab.world,
+        &[],
+        &["deploy", "--packages", &lab.packages, "--apply"],
+    );
+    for step in ["  pve2: copying and installing", "  pve3: copying and installing"] {
+        assert!(shown.text.contains(step), "{}", shown.text);
+    }
+    assert!(!shown.text.contains("pve1: copying"), "{}", shown.text);
+    assert!(
+        shown.painted.contains(&format!("{RED}failed{PLAIN}")),
+        "{}",
+        shown.painted
+    );
+}
+
+fn must_look_as_in_a_pipe(world: &World, arguments: &[&str]) {
+    let expected = expected(world, arguments);
+    let shown = shown(world, &[], arguments);
+    assert_eq!(
+        without_numbers(&shown.text),
+        without_numbers(&expected),
+        "{arguments:?}"
+    );
+    must_be_painted_where_a_grade_stands(&shown);
+    let has_grades = matches!(
+        arguments[0],
+        "adopt" | "deploy" | "health" | "setup" | "thin" | "troubleshoot"
+    );
+    assert_eq!(shown.painted.contains('\x1b'), has_grades, "{arguments:?}");
+}
+
+#[test]
 fn each_verb_shows_what_a_pipe_gets_and_grades_in_colours() {
     let (world, _portal) = world();
     let setup = setup(&world);
     let setup: Vec<&str> = setup.iter().map(String::as_str).collect();
     let all: Vec<&[&str]> = VERBS.into_iter().chain([&setup[..]]).collect();
     let names = all.iter().map(|arguments| arguments[0].to_owned());
+    let names = names.chain(["deploy".to_owned()]);
     assert_eq!(verbs(&world), names.collect(), "each has its row in VERBS");
     for arguments in all {
-        let expected = expected(&world, arguments);
-        let shown = shown(&world, &[], arguments);
-        assert_eq!(
-            without_numbers(&shown.text),
-            without_numbers(&expected),
-            "{arguments:?}"
-        );
-        must_be_painted_where_a_grade_stands(&shown);
-        let has_grades = matches!(
-            arguments[0],
-            "adopt" | "health" | "setup" | "thin" | "troubleshoot"
-        );
-        assert_eq!(shown.painted.contains('\x1b'), has_grades, "{arguments:?}");
+        must_look_as_in_a_pipe(&world, arguments);
     }
 }
 

@@ -5,11 +5,10 @@ pub(super) mod ask;
 mod command;
 mod told;
 
-use std::io::{self, IsTerminal};
-
 use self::told::Told;
 use super::Said;
 use super::arguments::Setup;
+use super::progress::Progress;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{self, SetupOrder, Survey};
 
@@ -50,14 +49,12 @@ fn confirm(order: &SetupOrder, survey: &Survey) -> Result<()> {
 
 fn apply(order: &SetupOrder, before: &Survey) -> Result<Said> {
     let mut steps = Vec::new();
-    let shows = io::stderr().is_terminal();
+    let progress = Progress::new();
     let after = ops::set_up(order, &mut |step| {
-        if shows {
-            eprintln!("  done      {step}");
-        }
+        progress.say(&format!("done      {step}"));
         steps.push(step);
     })?;
     // Who has seen them come does not need them again.
-    let seen = shows && io::stdout().is_terminal();
+    let seen = progress.is_followed_by_the_text();
     Ok(Told::added(order, before, &steps, after, !seen))
 }
