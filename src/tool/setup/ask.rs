@@ -58,9 +58,10 @@ pub fn agrees(question: &str, proposal: bool) -> Result<bool> {
 /// Not shown while it is typed.
 pub fn secret(question: &str) -> Result<Secret> {
     loop {
-        eprint!("{question}: ");
         let answer = {
+            // Ahead of the question: who pastes at once is not shown either.
             let _shown_again_afterwards = Hidden::new();
+            eprint!("{question}: ");
             line()
         };
         eprintln!();
