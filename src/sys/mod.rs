@@ -10,6 +10,7 @@ pub mod down;
 #[cfg(feature = "fake-node")]
 pub mod fake_node;
 pub mod file;
+pub mod interrupt;
 pub mod knock;
 pub mod nvme;
 pub mod paths;
