@@ -26,6 +26,7 @@ pub enum Program {
     DpkgDeb,
     Journalctl,
     Lvmconfig,
+    Fio,
 }
 
 impl Program {
@@ -42,12 +43,13 @@ impl Program {
             Self::DpkgDeb => "dpkg-deb",
             Self::Journalctl => "journalctl",
             Self::Lvmconfig => "lvmconfig",
+            Self::Fio => "fio",
         }
     }
 
     fn path(self) -> PathBuf {
         match self {
-            Self::Pvesh | Self::Ssh | Self::Scp | Self::DpkgDeb | Self::Journalctl => {
+            Self::Pvesh | Self::Ssh | Self::Scp | Self::DpkgDeb | Self::Journalctl | Self::Fio => {
                 paths::user_program(self.name())
             }
             _ => paths::program(self.name()),
@@ -56,6 +58,11 @@ impl Program {
 
     pub fn is_there(self) -> bool {
         self.path().exists()
+    }
+
+    /// An error that says how it gets there.
+    pub fn must_be_there(self) -> Result<()> {
+        self.is_there().then_some(()).ok_or_else(|| missing(self))
     }
 
     fn package(self) -> &'static str {
@@ -69,6 +76,7 @@ impl Program {
             Self::DpkgDeb => "dpkg",
             Self::Journalctl => "systemd",
             Self::Lvmconfig => "lvm2",
+            Self::Fio => "fio",
         }
     }
 
@@ -83,6 +91,7 @@ impl Program {
             Self::DpkgDeb => "dpkg-deb --info",
             Self::Journalctl => "systemctl status systemd-journald",
             Self::Lvmconfig => "lvmconfig -vvv",
+            Self::Fio => "dmesg",
         }
     }
 }
@@ -207,16 +216,20 @@ fn start(program: Program, arguments: &[&str]) -> Result<Child> {
         .stderr(Stdio::piped())
         .process_group(0);
     command.spawn().map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => Error::new(
-            Kind::Host,
-            format!("{} is not installed", program.path().display()),
-        )
-        .advice(format!("apt install {}", program.package())),
+        io::ErrorKind::NotFound => missing(program),
         _ => Error::new(
             Kind::Host,
             format!("{} cannot be started: {cause}", program.name()),
         ),
     })
+}
+
+fn missing(program: Program) -> Error {
+    Error::new(
+        Kind::Host,
+        format!("{} is not installed", program.path().display()),
+    )
+    .advice(format!("apt install {}", program.package()))
 }
 
 fn collect(child: &mut Child, kept: usize, deadline: Deadline) -> Result<Finished> {

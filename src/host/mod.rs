@@ -5,6 +5,7 @@ pub mod by_id;
 mod command;
 #[cfg(feature = "fake-node")]
 mod fake;
+pub mod fio;
 pub mod installed;
 pub mod iscsi;
 pub mod journal;

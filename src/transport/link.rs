@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sys::{block, file, paths};
 use crate::volume::DeviceName;
 
-fn path(storeid: &str, name: &DeviceName) -> PathBuf {
+pub(super) fn path(storeid: &str, name: &DeviceName) -> PathBuf {
     paths::dev().join("truenas").join(storeid).join(name.as_str())
 }
 

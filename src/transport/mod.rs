@@ -5,6 +5,7 @@ mod iscsi;
 pub mod lease;
 pub mod link;
 mod linked;
+pub mod load;
 pub mod memory;
 mod nvme;
 
