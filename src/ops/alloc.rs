@@ -92,11 +92,7 @@ fn alloc(config: &Config, order: &Order) -> Result<String> {
 /// Everything that is wrong is said at once.
 fn ready(config: &Config, look: &Look, order: &Order) -> Result<()> {
     let mut problems = look.exports.problems();
-    let fits = match config.sparse {
-        true => space::for_thin(config, look, order.bytes),
-        false => space::for_thick(config, &look.parent, order.bytes),
-    };
-    problems.extend(fits.err());
+    problems.extend(space::for_new(config, look, order.bytes).err());
     together(problems)
 }
 

@@ -6,6 +6,14 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::volume::size::human;
 
+/// A new volume, as the storage makes them.
+pub fn for_new(config: &Config, look: &Look, bytes: u64) -> Result<()> {
+    match config.sparse {
+        true => for_thin(config, look, bytes),
+        false => for_thick(config, &look.parent, bytes),
+    }
+}
+
 /// Thick volumes need `bytes` and some more, because ZFS keeps copies of metadata and parity.
 pub fn for_thick(config: &Config, parent: &Resource, bytes: u64) -> Result<()> {
     let needed = (bytes as f64 * config.space_overhead).ceil() as u64;

@@ -118,6 +118,11 @@ pub fn journal_socket() -> PathBuf {
     node_root().join("run/systemd/journal/socket")
 }
 
+/// What benchmarks have measured on this node.
+pub fn benchmarks() -> PathBuf {
+    node_root().join("var/lib/pve-storage-truenas/bench")
+}
+
 /// Written where its folder is.
 pub fn audit_file() -> PathBuf {
     node_root().join("var/log/pve-storage-truenas/audit.jsonl")

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::troubleshoot::Symptom;
+use crate::volume::size;
 
 /// Looks after TrueNAS storages of a Proxmox VE node
 ///
@@ -69,6 +70,23 @@ pub enum Verb {
     /// Nodes with different versions read the same storage.cfg. Keys that are new in a version are for when all nodes have it.
     #[command(after_long_help = DEPLOY_JSON)]
     Deploy(Deploy),
+    /// Measure how long the calls of Proxmox VE take on a storage, and compare with an earlier result
+    ///
+    /// Makes a small volume and does with it what Proxmox VE does, in several runs: create, snapshot, clone of the snapshot, roll
+    /// back, delete the snapshot, resize, template, clone of the template, free. Each with median, least and most. The volumes belong to a VMID near 999999999, which no
+    /// guest of the cluster has. Proxmox VE's lock of the storage is held for each of its calls that has it, and given up in
+    /// between: waiting for it does not count.
+    ///
+    /// With --fio one more volume is activated on this node, and read and written by fio: 1M in sequence and 4k at random, one
+    /// request and 32 at a time. fio gets that volume's device and nothing else.
+    ///
+    /// The result is saved; with --compare it is shown beside a saved one instead, with the ratio of both: what takes more than 1.5 times
+    /// as long is a warning. Times depend on who else works on the TrueNAS: compare what was measured at the same load.
+    ///
+    /// Whatever fails, and when a signal comes, what was made is freed; what cannot be freed is named with the command that does it.
+    /// The volumes of a run that was killed are shown by pvetruenas orphans.
+    #[command(after_long_help = BENCH_JSON)]
+    Bench(Bench),
     /// Print figures of the storages for Prometheus
     ///
     /// What each TrueNAS says of its storage: capacity, volumes, snapshots, thin provisioning, leftovers; and this node of its paths
@@ -337,6 +355,51 @@ pub struct Deploy {
     pub apply: bool,
 }
 
+const BENCH_JSON: &str = "\
+Exit status: 0 measured; 1 something is more than 1.5 times slower than the baseline, or with another warning; 2 refused or failed.
+
+With --json: \"verb\", \"warnings\" (a list), \"storage\", \"state\" (planned, measured or failed). When planned: \"truenas\", \
+\"transport\", \"owner\" (the VMID), \"size\" in bytes, \"runs\", \"seconds\" (of each load, or null), \"earlier\" (volumes of other \
+runs). When measured: \"now\" and \"baseline\" (or null; each with \"date\" in seconds since 1970, \"plugin\", \"truenas\", \"transport\", \
+\"size\", \"runs\"), \"rows\" (a list, each with \"what\", \"unit\": ms, MiB/s or IOPS; \"median\", \"least\", \"most\", \"baseline\", \
+\"ratio\": how many times slower than the baseline), \"saved\" (the file, or null). When it failed: \"error\", \"advice\", \"left_behind\" (a list).";
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The storage to measure
+    #[arg(value_name = "STOREID", value_parser = storeid)]
+    pub storage: String,
+    /// So many runs
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+    /// Size of the volumes, like 512M or 4G
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = bytes)]
+    pub size: u64,
+    /// Read and write with fio too
+    #[arg(long)]
+    pub fio: bool,
+    /// So long for each load of fio
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "fio", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+    /// Compare with a saved result, by its NAME or FILE; with the last one of the storage where none is given
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_parser = place_or_none
+    )]
+    pub compare: Option<String>,
+    /// Save the result under this NAME in /var/lib/pve-storage-truenas/bench, or in a FILE, which has a slash; otherwise
+    /// under the name of the storage, where nothing is compared
+    #[arg(long, value_name = "NAME|FILE", value_parser = place)]
+    pub save: Option<String>,
+    /// Do it
+    #[arg(long)]
+    pub apply: bool,
+}
+
 const USERS_JSON: &str = "\
 Exit status: 0 nobody uses it, 1 somebody does, 2 it cannot be found out.
 
@@ -509,6 +572,7 @@ impl Verb {
             Self::Adopt(_) => "adopt",
             Self::Audit(_) => "audit",
             Self::Deploy(_) => "deploy",
+            Self::Bench(_) => "bench",
             Self::Health(_) => "health",
             Self::Metrics(_) => "metrics",
             Self::Orphans(_) => "orphans",
@@ -533,6 +597,7 @@ impl Verb {
             | Self::Users(_) => false,
             Self::Adopt(order) => order.apply,
             Self::Deploy(order) => order.apply,
+            Self::Bench(order) => order.apply,
             Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,
             Self::Setup(order) => order.apply,
@@ -555,5 +620,24 @@ fn storeid(text: &str) -> Result<String, String> {
     match letters && text.starts_with(|c: char| c.is_ascii_alphabetic()) {
         true => Ok(text.to_owned()),
         false => Err("that is not the name of a storage; see: pvesm status".into()),
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    size::typed(text).map_err(|error| error.to_string())
+}
+
+fn place_or_none(text: &str) -> Result<String, String> {
+    match text {
+        "" => Ok(String::new()),
+        text => place(text),
+    }
+}
+
+fn place(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && storeid(&format!("x{text}")).is_ok();
+    match is_name || text.contains('/') && !text.ends_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("give a name of letters, digits, '-', '_' and '.', or a file with its folder".into()),
     }
 }

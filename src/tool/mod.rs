@@ -3,6 +3,7 @@
 mod adopt;
 mod arguments;
 mod audit;
+mod bench;
 
 mod deploy;
 mod exposition;
@@ -85,6 +86,7 @@ fn run(verb: &Verb) -> Result<Said> {
         Verb::Adopt(order) => adopt::run(order),
         Verb::Audit(order) => audit::run(order),
         Verb::Deploy(order) => deploy::run(order),
+        Verb::Bench(order) => bench::run(order),
         Verb::Health(order) => health::run(order),
         Verb::Metrics(order) => metrics::run(order),
         Verb::Orphans(order) => orphans::run(order),

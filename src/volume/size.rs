@@ -23,6 +23,25 @@ pub fn from_kib(text: &str) -> Result<u64> {
     checked(whole_bytes(kib * 1024.0), text)
 }
 
+/// As people type it: `512M`, `4G`; without a letter bytes.
+pub fn typed(text: &str) -> Result<u64> {
+    let upper = text.trim().to_ascii_uppercase();
+    let shift = match upper.chars().last() {
+        Some('K') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        Some('T') => 40,
+        _ => 0,
+    };
+    let digits = upper.trim_end_matches(['K', 'M', 'G', 'T']);
+    let has_one_letter = upper.len() - digits.len() <= 1;
+    let number: Option<u64> = digits.parse().ok().filter(|number| *number > 0 && has_one_letter);
+    let number = number.ok_or_else(|| {
+        Error::invalid(format!("'{text}' is not a size")).advice("give a size like 512M or 4G")
+    })?;
+    checked(number.checked_mul(1 << shift), text)
+}
+
 /// Bytes as text; an absolute size for resize.
 pub fn from_bytes(text: &str) -> Result<u64> {
     let bytes: u64 = text
@@ -112,6 +131,16 @@ mod tests {
         assert_eq!(from_kib("0.5").unwrap(), 512);
         assert_eq!(from_kib("528").unwrap(), EFI);
         assert!(from_bytes("1e3").is_err());
+    }
+
+    #[test]
+    fn what_people_type_has_a_letter_or_is_bytes() {
+        assert_eq!(typed("512M").unwrap(), 512 << 20);
+        assert_eq!(typed(" 4g").unwrap(), 4 << 30);
+        assert_eq!(typed("4096").unwrap(), 4096);
+        for text in ["0", "", "G", "1GG", "1.5G", "-1G", "4GiB", "99999999T"] {
+            assert!(typed(text).unwrap_err().to_string().contains(text), "{text}");
+        }
     }
 
     #[test]

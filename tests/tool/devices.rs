@@ -35,8 +35,8 @@ fn the_process_that_activates() {
 }
 
 /// A world whose node has devices.
-struct Devices {
-    world: World,
+pub struct Devices {
+    pub world: World,
     node: Child,
 }
 
@@ -48,7 +48,7 @@ impl Drop for Devices {
 }
 
 impl Devices {
-    fn start() -> Self {
+    pub fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let exports = crate::support::node().join(format!("exports.{number}.json"));
@@ -110,7 +110,7 @@ impl Devices {
             .collect()
     }
 
-    fn disks(&self) -> usize {
+    pub fn disks(&self) -> usize {
         self.names("sys/class/scsi_disk").len()
     }
 

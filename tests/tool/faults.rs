@@ -46,6 +46,10 @@ impl Spot {
         file.to_str().unwrap().to_owned()
     }
 
+    pub fn is_of(&self, method: &str) -> bool {
+        self.method == method
+    }
+
     pub fn changes_something(&self) -> bool {
         let verb = self.method.rsplit('.').next().unwrap_or_default();
         !matches!(

@@ -9,6 +9,9 @@
 mod abandoned;
 mod adopt;
 mod audit;
+mod bench;
+mod bench_ends;
+mod bench_fio;
 mod deploy;
 mod devices;
 mod dialogue;
