@@ -21,9 +21,10 @@ const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
 
 /// What each verb shows something for, and changes nothing. `setup` and `deploy` want more, and come by themselves.
-const VERBS: [&[&str]; 11] = [
+const VERBS: [&[&str]; 12] = [
     &["adopt", "from"],
     &["audit"],
+    &["bench", "from"],
     &["health"],
     &["metrics"],
     &["orphans"],
