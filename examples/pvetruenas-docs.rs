@@ -15,8 +15,7 @@ pub fn documents() -> io::Result<Vec<(String, Vec<u8>)>> {
     tool.build();
     let mut documents = vec![("man/pvetruenas.8".to_owned(), page(&tool, "pvetruenas")?)];
     for verb in tool.get_subcommands() {
-        let name = format!("pvetruenas-{}", verb.get_name());
-        documents.push((format!("man/{name}.8"), page(verb, &name)?));
+        pages(verb, &format!("pvetruenas-{}", verb.get_name()), &mut documents)?;
     }
     let mut completion = Vec::new();
     clap_complete::generate(
@@ -27,6 +26,15 @@ pub fn documents() -> io::Result<Vec<(String, Vec<u8>)>> {
     );
     documents.push(("man/bash-completion/pvetruenas".to_owned(), completion));
     Ok(documents)
+}
+
+/// Of a verb, and of the verbs behind it.
+fn pages(verb: &Command, name: &str, documents: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
+    documents.push((format!("man/{name}.8"), page(verb, name)?));
+    for inner in verb.get_subcommands() {
+        pages(inner, &format!("{name}-{}", inner.get_name()), documents)?;
+    }
+    Ok(())
 }
 
 fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {

@@ -1,5 +1,7 @@
 //! `pool.snapshot.*`, called `zfs.snapshot.*` before 25.10.
 
+pub mod listed;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

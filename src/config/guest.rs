@@ -169,7 +169,8 @@ impl Guests {
         let mut these = Self::default();
         for guest in guests {
             these.numbers.insert(guest.number);
-            let names = guest.snapshots().into_iter().map(str::to_owned);
+            let names = guest.snapshots().into_iter().chain(guest.parents());
+            let names = names.map(str::to_owned);
             these.snapshots.entry(guest.number).or_default().extend(names);
             if guest.value("lock").is_some() {
                 these.locked.insert(guest.number);
@@ -183,14 +184,36 @@ impl Guests {
 
     /// Whether one of those who have the volume has the snapshot too, or may be about to.
     pub fn keep_snapshot(&self, zvol: &ZvolName, name: &str) -> bool {
+        !self.knowing(zvol, name).is_empty() || !self.locked_of(zvol).is_empty()
+    }
+
+    /// Those who have the volume, and the one that it is called after.
+    pub fn having(&self, zvol: &ZvolName) -> Vec<u32> {
         let users = self.used.get(zvol).into_iter().flatten().copied();
-        users.chain(zvol.owner()).any(|guest| {
-            self.locked.contains(&guest)
-                || self
-                    .snapshots
-                    .get(&guest)
-                    .is_some_and(|names| names.contains(name))
-        })
+        let owner = zvol.owner().filter(|owner| self.numbers.contains(owner));
+        let mut all: Vec<u32> = users.chain(owner).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Of them, those whose configuration has the snapshot.
+    pub fn knowing(&self, zvol: &ZvolName, name: &str) -> Vec<u32> {
+        let knows = |guest: &u32| {
+            self.snapshots
+                .get(guest)
+                .is_some_and(|names| names.contains(name))
+        };
+        let mut guests = self.having(zvol);
+        guests.retain(knows);
+        guests
+    }
+
+    /// Of them, those whom a task is at.
+    pub fn locked_of(&self, zvol: &ZvolName) -> Vec<u32> {
+        let mut guests = self.having(zvol);
+        guests.retain(|guest| self.locked.contains(guest));
+        guests
     }
 
     pub fn names(&self, zvol: &ZvolName) -> bool {
@@ -326,6 +349,20 @@ impl Guest {
             .collect();
         names.dedup();
         names
+    }
+
+    /// The snapshots that others, and the guest as it is now, were taken after.
+    fn parents(&self) -> impl Iterator<Item = &str> {
+        let named = self.entries.iter().filter(|entry| entry.key == "parent");
+        named.map(|entry| entry.value.as_str())
+    }
+
+    /// The storages of all that a snapshot's section names.
+    pub fn storages_of_snapshot(&self, name: &str) -> HashSet<&str> {
+        self.of_part(&Part::Snapshot(name.to_owned()))
+            .flat_map(Entry::items)
+            .filter_map(|item| Some(item.split_once(':')?.0))
+            .collect()
     }
 
     /// As people and programs call it: `VM 100`.

@@ -7,6 +7,7 @@ mod fields;
 pub mod guest;
 pub mod members;
 pub mod next_key;
+pub mod retention;
 pub mod secrets;
 pub mod section;
 mod tls;

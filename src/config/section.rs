@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::retention::Cleanup;
 use super::{Config, Raw, Secret, next_key, secrets};
 use crate::error::{Error, Kind, Result};
 use crate::sys::paths;
@@ -60,6 +61,11 @@ impl Section {
 
     pub fn config(&self) -> Result<Config> {
         Config::parse(&self.storeid, &self.raw)
+    }
+
+    /// What becomes of its snapshots. Apart from `config`: a wrong rule keeps no guest from its disk.
+    pub fn cleanup(&self) -> Result<Cleanup> {
+        Cleanup::parse(&self.storeid, &self.raw)
     }
 
     pub fn is_disabled(&self) -> bool {

@@ -80,7 +80,7 @@ pub const METHODS: [&str; 68] = [
 ];
 
 /// As errors call them, and as the plugin's method or the tool's verb is called. Sorted; `other` stands behind them.
-pub const OPERATIONS: [(&str, &str); 38] = [
+pub const OPERATIONS: [(&str, &str); 39] = [
     ("activate", "activate_volume"),
     ("activate storage", "activate_storage"),
     ("add", "on_add_hook"),
@@ -101,6 +101,7 @@ pub const OPERATIONS: [(&str, &str); 38] = [
     ("look at the API key", "rotate_key_plan"),
     ("look at thin provisioning", "thin"),
     ("look for leftovers", "orphans"),
+    ("look for snapshots", "snapshots_list"),
     ("look for volumes of other clusters", "adopt_plan"),
     ("look who uses", "users"),
     ("make a template of", "create_base"),

@@ -34,6 +34,7 @@ mod rollback;
 mod rotate_key;
 mod setup;
 mod snapshot;
+mod snapshots;
 mod space;
 mod storage;
 mod thin;
@@ -76,6 +77,7 @@ pub use setup::{
 pub use snapshot::{
     SnapshotInfo, rename_snapshot, volume_snapshot, volume_snapshot_delete, volume_snapshot_info,
 };
+pub use snapshots::{Found, Keep, Verdict, Why, goes, snapshots};
 pub use storage::{activate_storage, check_connection, deactivate_storage, get_identity, status};
 pub use thin::{Danger, Pool, Room, Share, thin};
 pub use trail::{Step, TrailOf, audit_trail};
@@ -105,6 +107,8 @@ const SNAPSHOT: Duration = Duration::from_secs(40);
 const ROLLBACK: Duration = Duration::from_secs(60);
 const RESIZE: Duration = Duration::from_secs(40);
 const LIST: Duration = Duration::from_secs(20);
+/// TrueNAS before 26 reads all snapshots that it has.
+const LIST_SNAPSHOTS: Duration = Duration::from_secs(60);
 const FREE_CLOSURE: Duration = Duration::from_secs(300);
 const SIZE_INFO: Duration = Duration::from_secs(10);
 const IDENTITY: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ pub mod aside;
 pub mod block;
 pub mod clock;
 pub mod counted;
+pub mod date;
 pub mod down;
 #[cfg(feature = "fake-node")]
 pub mod fake_node;

@@ -1,11 +1,14 @@
 //! What can be typed.
 
+mod snapshots;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::troubleshoot::Symptom;
 use crate::volume::size;
+pub use snapshots::{ListSnapshots, Rules, Snapshots, SnapshotsVerb};
 
 /// Looks after TrueNAS storages of a Proxmox VE node
 ///
@@ -156,6 +159,8 @@ pub enum Verb {
     /// One query for each pool, all at once. What snapshots hold cannot be told from what volumes use: one that is overwritten may grow by more.
     #[command(after_long_help = THIN_JSON)]
     Thin(Thin),
+    /// Show the snapshots of volumes, protect them, and delete those that nothing keeps
+    Snapshots(Snapshots),
     /// Move a disk to another storage of the same pool, without copying it
     ///
     /// Renames the zvol into the dataset of the other storage, exports it there, and changes the one line of the guest's
@@ -580,6 +585,7 @@ impl Verb {
             Self::RotateKey(_) => "rotate-key",
             Self::Setup(_) => "setup",
             Self::Thin(_) => "thin",
+            Self::Snapshots(order) => order.verb.name(),
             Self::TransportMove(_) => "transport-move",
             Self::Troubleshoot(_) => "troubleshoot",
             Self::Users(_) => "users",
@@ -601,6 +607,7 @@ impl Verb {
             Self::RotateKey(order) => order.apply,
             Self::Orphans(order) => order.apply,
             Self::Setup(order) => order.apply,
+            Self::Snapshots(order) => order.verb.applies(),
             Self::TransportMove(order) => order.apply,
         }
     }
@@ -610,6 +617,13 @@ fn volid(text: &str) -> Result<String, String> {
     match text.split_once(':') {
         Some((storage, name)) if !name.is_empty() => storeid(storage).map(|_| text.to_owned()),
         _ => Err("a volume id is STOREID:VOLUME; see: pvesm list STOREID".into()),
+    }
+}
+
+fn snapshot_id(text: &str) -> Result<String, String> {
+    match text.split_once('@') {
+        Some((volume, name)) if !name.is_empty() => volid(volume).map(|_| text.to_owned()),
+        _ => Err("a snapshot is VOLID@SNAPSHOT; see: pvetruenas snapshots list".into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `pvetruenas`, the tool for administrators: one table of verbs, from which the manual and the completion are made too.
 
 mod adopt;
+mod age;
 mod arguments;
 mod audit;
 mod bench;
@@ -17,6 +18,7 @@ mod redact;
 mod report;
 mod rotate_key;
 mod setup;
+mod snapshots;
 mod thin;
 mod transport_move;
 mod troubleshoot;
@@ -94,6 +96,7 @@ fn run(verb: &Verb) -> Result<Said> {
         Verb::RotateKey(order) => rotate_key::run(order),
         Verb::Setup(order) => setup::run(order),
         Verb::Thin(order) => thin::run(order),
+        Verb::Snapshots(order) => snapshots::run(&order.verb),
         Verb::TransportMove(order) => transport_move::run(order),
         Verb::Troubleshoot(order) => troubleshoot::run(order),
         Verb::Users(order) => users::run(order),

@@ -1,13 +1,12 @@
 //! `orphans`, as people and programs read it.
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::arguments::Orphans;
 use super::progress::Progress;
-use super::{Exit, Said, guests, sections};
+use super::{Exit, Said, age, guests, sections};
 use crate::config::Config;
 use crate::config::guest::{DiskOrSnapshot, Guest};
 use crate::error::{Error, Kind, Result};
@@ -232,13 +231,7 @@ fn used(left: &Leftover) -> Option<String> {
 }
 
 fn age(left: &Leftover) -> Option<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-    let seconds = now.checked_sub(left.creation).filter(|_| left.creation != 0)?;
-    Some(match seconds {
-        0..3600 => format!("{} min", seconds / 60),
-        3600..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    })
+    age::of(left.creation)
 }
 
 pub fn word(what: What) -> &'static str {

@@ -41,6 +41,11 @@ impl SnapName {
         &self.0
     }
 
+    /// What PVE makes for its own work, not for a user: of backups, replications and templates.
+    pub fn is_reserved(&self) -> bool {
+        self.0 == "vzdump" || self.0.starts_with("__")
+    }
+
     /// Whether PVE could have asked for it, where no mark tells. TrueNAS's tasks put the date into their names.
     pub fn could_be_ours(&self) -> bool {
         let mut characters = self.0.chars();
@@ -108,5 +113,12 @@ mod tests {
         let ours = |text: &str| SnapName::parse(text).unwrap().could_be_ours();
         assert!(ours("before-upgrade") && ours("vzdump") && ours("__base__"));
         assert!(!ours("auto-2026-11-22_00-00") && !ours("1st") && !ours("a.b"));
+    }
+
+    #[test]
+    fn names_of_pve_s_own_work_are_reserved() {
+        let reserved = |text: &str| SnapName::parse(text).unwrap().is_reserved();
+        assert!(reserved("vzdump") && reserved("__base__") && reserved("__replicate_100-0_1__"));
+        assert!(!reserved("vzdump-before") && !reserved("_mine"));
     }
 }

@@ -1,5 +1,6 @@
 //! How many round trips each verb takes.
 
+use pve_storage_truenas::config::retention::Retention;
 use pve_storage_truenas::ops;
 use rstest::rstest;
 
@@ -96,4 +97,19 @@ fn every_step_of_a_volume_s_life_keeps_to_its_round_trips(#[values(Iscsi, Nvme)]
         assert!(rollback <= 2 && delete <= 2, "{version}: {rollback} {delete}");
         assert!(template <= 6 && cloned <= 5, "{version}: {template} {cloned}");
     }
+}
+
+#[rstest]
+fn a_list_of_snapshots_takes_two_flights_at_the_most(
+    #[values(Iscsi, Nvme)] over: Transport,
+    #[values("25.10.4", "26.0.0")] version: &str,
+) {
+    let nas = over.start(&["--latency", "50", "--link-delay", "0", "--api-version", version]);
+    let config = nas.config();
+    nas.alloc("100", "1024");
+    ops::volume_snapshot(&config, "vm-100-disk-0", "one").unwrap();
+    let look = || ops::snapshots(&config, Some(&[]), &Retention::default(), 0).unwrap();
+    let (found, flights) = during(&nas, look);
+    println!("flights over {over:?} on {version}: snapshots {flights}");
+    assert_eq!((found.len(), flights <= 2), (1, true), "{flights}");
 }

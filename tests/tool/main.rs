@@ -39,6 +39,8 @@ mod rotate_key;
 mod round_trips;
 mod seen;
 mod setup;
+mod snapshots;
+mod snapshots_world;
 mod stale;
 #[path = "../nas/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the verbs")]

@@ -17,7 +17,7 @@ use crate::host::storage_lock::StorageLock;
 use crate::volume::ZvolName;
 
 /// What is younger may belong to a guest that is being made, or restored.
-const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
+pub(in crate::ops) const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Looks for everything that speaks against it; each of the reasons is enough.
 pub fn may_be_freed(config: &Config, left: &Leftover) -> Result<()> {

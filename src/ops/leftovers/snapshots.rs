@@ -16,7 +16,7 @@ use crate::volume::mark::snapshot_nonce;
 use crate::volume::{SnapName, ZvolName};
 
 /// So many are looked at; the others when these are gone.
-const MOST: usize = 200;
+pub(in crate::ops) const MOST: usize = 200;
 
 /// The first version that tells of many at once whose they are.
 const TELLS_OF_MANY: (u32, u32) = (26, 0);

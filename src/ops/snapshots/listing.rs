@@ -1,0 +1,246 @@
+//! Every snapshot of a storage's volumes, with what keeps it.
+
+use std::collections::HashMap;
+
+use super::super::leftovers::{MOST, YOUNG};
+use super::super::look::{Look, Owner, owner, spelling};
+use super::super::others::Otherwise;
+use super::super::{LIST_SNAPSHOTS, api, on};
+use super::keeps::{Facts, Keep, keeps};
+use super::policy::{Taken, Verdict, judge};
+use super::protect;
+use crate::api::dataset::{self, Resource};
+use crate::api::snapshot::listed::{self, Listed};
+use crate::api::snapshot::{self as api_snapshot, Named};
+use crate::api::{Api, Flight, Lane};
+use crate::config::Config;
+use crate::config::guest::{Guest, Guests};
+use crate::config::retention::Retention;
+use crate::error::{Kind, Result};
+use crate::logging;
+use crate::transport;
+use crate::volume::mark::snapshot_nonce;
+use crate::volume::{SnapName, ZvolName};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub zvol: ZvolName,
+    /// As PVE spells the volume.
+    pub volname: String,
+    /// `tank/proxmox/vm-100-disk-0@before`
+    pub full: String,
+    /// What follows the `@`.
+    pub name: String,
+    pub creation: u64,
+    pub used: u64,
+    /// Those that have the volume.
+    pub guests: Vec<u32>,
+    pub owner: Owner,
+    pub keeps: Vec<Keep>,
+    /// What the rules say; `None` for what they do not count.
+    pub verdict: Option<Verdict>,
+}
+
+/// A volume of this storage.
+struct Volume<'a> {
+    zvol: &'a ZvolName,
+    row: &'a Resource,
+    volname: String,
+    owner: Owner,
+}
+
+/// In one flight from TrueNAS 26 on, in two before. Volumes of other storages are left out.
+pub fn snapshots(
+    config: &Config,
+    guests: Option<&[Guest]>,
+    retention: &Retention,
+    now: u64,
+) -> Result<Vec<Found>> {
+    let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
+    on(config, "look for snapshots", "", || {
+        find(config, guests.as_ref(), retention, now)
+    })
+}
+
+fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u64) -> Result<Vec<Found>> {
+    let transport = transport::of(config)?;
+    let mut api = api(config, Lane::Work, LIST_SNAPSHOTS);
+    let otherwise = Otherwise::ask(config, &mut api);
+    let origins = api.with_next(dataset::origins_in_pool_of(&config.dataset));
+    let names = api.with_next(api_snapshot::names_in_pool_of(&config.dataset));
+    // The last one: a server without it says so before the rest is sent.
+    let marked = api.with_next(listed::below(&config.dataset));
+    let look = Look::listing(config, transport.as_ref(), &mut api)?;
+    let otherwise = Otherwise::came(otherwise, &mut api)?;
+    let clones = clones(api.came(origins)?);
+    let names = api.came(names);
+    let volumes = volumes(config, &look, &otherwise)?;
+    let (rows, marks) = match api.came(marked) {
+        Err(error) if error.kind == Kind::NoMethod => before_26(config, &volumes, guests, names?, &mut api)?,
+        rows => (rows?, HashMap::new()),
+    };
+    let mut found = Vec::new();
+    for listed in rows {
+        let Some((zvol, short)) = parts(config, &listed.name) else {
+            continue;
+        };
+        let Some(volume) = volumes.get(&zvol) else {
+            continue;
+        };
+        let name = SnapName::parse(short).ok();
+        let facts = Facts {
+            zvol: &zvol,
+            name: name.as_ref(),
+            has_mark: listed.marked.or_else(|| marks.get(&listed.name).copied()),
+            clones: clones.get(&listed.name).cloned().unwrap_or_default(),
+            owner: &volume.owner,
+            is_protected: protect::is_protected(&volume.row.user_properties, listed.guid),
+            is_young: now.saturating_sub(listed.creation) < YOUNG.as_secs() || listed.creation == 0,
+            listed: &listed,
+        };
+        let order = listed.createtxg;
+        found.push((order, of_volume(volume, &facts, guests)));
+    }
+    found.sort_by(|(order, one), (other_order, other)| (&one.zvol, order).cmp(&(&other.zvol, other_order)));
+    Ok(judged(found, retention, now))
+}
+
+fn of_volume(volume: &Volume<'_>, facts: &Facts<'_>, guests: Option<&Guests>) -> Found {
+    Found {
+        zvol: volume.zvol.clone(),
+        volname: volume.volname.clone(),
+        full: facts.listed.name.clone(),
+        name: parts_of(&facts.listed.name).1.to_owned(),
+        creation: facts.listed.creation,
+        used: facts.listed.used,
+        guests: guests
+            .map(|guests| guests.having(volume.zvol))
+            .unwrap_or_default(),
+        owner: volume.owner.clone(),
+        keeps: keeps(facts, guests),
+        verdict: None,
+    }
+}
+
+/// Volume by volume, in whose order they are.
+fn judged(mut found: Vec<(u64, Found)>, retention: &Retention, now: u64) -> Vec<Found> {
+    for volume in found.chunk_by_mut(|(_, one), (_, other)| one.zvol == other.zvol) {
+        let counted = |one: &Found| Keep::is_counted(&one.keeps);
+        let taken: Vec<Taken> = volume
+            .iter()
+            .filter(|(_, one)| counted(one))
+            .map(|(order, one)| Taken {
+                creation: one.creation,
+                order: *order,
+            })
+            .collect();
+        let of_these = volume.iter_mut().map(|(_, one)| one).filter(|one| counted(one));
+        for (one, verdict) in of_these.zip(judge(&taken, retention, now)) {
+            one.verdict = Some(verdict);
+        }
+    }
+    found.into_iter().map(|(_, one)| one).collect()
+}
+
+fn volumes<'a>(
+    config: &Config,
+    look: &'a Look,
+    otherwise: &Otherwise,
+) -> Result<HashMap<&'a ZvolName, Volume<'a>>> {
+    let mut volumes = HashMap::new();
+    for (zvol, row) in &look.children {
+        if otherwise.has(zvol, row, look.exports.as_ref()) {
+            continue;
+        }
+        if let Some(volname) = spelling(config, look, zvol, row)? {
+            let owner = owner(config, zvol, row)?;
+            volumes.insert(
+                zvol,
+                Volume {
+                    zvol,
+                    row,
+                    volname,
+                    owner,
+                },
+            );
+        }
+    }
+    Ok(volumes)
+}
+
+/// By the snapshot that they were made from.
+fn clones(rows: Vec<Resource>) -> HashMap<String, Vec<String>> {
+    let mut clones: HashMap<String, Vec<String>> = HashMap::new();
+    for row in rows {
+        if let Some(origin) = row.origin {
+            clones.entry(origin).or_default().push(row.name);
+        }
+    }
+    clones
+}
+
+fn parts_of(full: &str) -> (&str, &str) {
+    full.split_once('@').unwrap_or((full, ""))
+}
+
+fn parts<'a>(config: &Config, full: &'a str) -> Option<(ZvolName, &'a str)> {
+    let (dataset, short) = full.split_once('@')?;
+    Some((ZvolName::below(&config.dataset, dataset)?, short))
+}
+
+/// All rows in one answer, and whether those that may be pruned have our mark, each in its own.
+fn before_26(
+    config: &Config,
+    volumes: &HashMap<&ZvolName, Volume<'_>>,
+    guests: Option<&Guests>,
+    names: Vec<Named>,
+    api: &mut Api,
+) -> Result<(Vec<Listed>, HashMap<String, bool>)> {
+    let mut suspects: Vec<String> = names.into_iter().map(|named| named.name).collect();
+    suspects.retain(|full| could_be_pruned(config, volumes, guests, full));
+    if suspects.len() > MOST {
+        logging::warn(format!(
+            "no guest knows {} snapshots; of the first {MOST} it was looked whether Proxmox VE made them",
+            suspects.len()
+        ));
+        suspects.truncate(MOST);
+    }
+    let rows = api.with_next(listed::below_without_marks(&config.dataset));
+    let mut flight = Flight::default();
+    let tickets: Vec<_> = suspects
+        .iter()
+        .map(|full| flight.add(api_snapshot::one(full)))
+        .collect();
+    let mut answers = api.send(flight)?;
+    let mut marks = HashMap::new();
+    for ticket in tickets {
+        for snapshot in answers.take(ticket)? {
+            let name = SnapName::parse(parts_of(&snapshot.name).1).ok();
+            let is_ours = name.is_some_and(|name| {
+                !snapshot.shows_marks || snapshot_nonce(&name, &snapshot.user_properties).is_some()
+            });
+            marks.insert(snapshot.name, is_ours);
+        }
+    }
+    Ok((api.came(rows)?, marks))
+}
+
+/// With a name that PVE gives its users, of a guest's volume, and no guest knows it.
+fn could_be_pruned(
+    config: &Config,
+    volumes: &HashMap<&ZvolName, Volume<'_>>,
+    guests: Option<&Guests>,
+    full: &str,
+) -> bool {
+    let Some((zvol, short)) = parts(config, full) else {
+        return false;
+    };
+    let (Ok(name), Some(guests)) = (SnapName::parse(short), guests) else {
+        return false;
+    };
+    volumes.contains_key(&zvol)
+        && name.could_be_ours()
+        && !name.is_reserved()
+        && guests.names(&zvol)
+        && guests.knowing(&zvol, name.as_str()).is_empty()
+}

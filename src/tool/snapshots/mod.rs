@@ -1,0 +1,24 @@
+//! `snapshots` and its verbs.
+
+mod list;
+mod seen;
+
+use super::Said;
+use super::arguments::SnapshotsVerb;
+use crate::config::guest::Guest;
+use crate::error::Result;
+
+pub fn run(verb: &SnapshotsVerb) -> Result<Said> {
+    match verb {
+        SnapshotsVerb::List(order) => list::run(order),
+        SnapshotsVerb::Protect(_) | SnapshotsVerb::Prune(_) => Err(crate::error::Error::invalid("not yet")),
+    }
+}
+
+/// Of all nodes; where they cannot be read, nothing may go.
+fn guests() -> (Option<Vec<Guest>>, Vec<String>) {
+    match Guest::all() {
+        Ok(guests) => (Some(guests), Vec::new()),
+        Err(error) => (None, vec![format!("what guests need is not known: {error}")]),
+    }
+}

@@ -1,0 +1,118 @@
+//! The snapshots of several storages, as `list` and `prune` begin.
+
+use serde_json::{Value, json};
+
+use super::super::arguments::Rules;
+use super::super::{age, all_at_once, sections};
+use crate::config::guest::{Disk, Guest};
+use crate::config::retention::Retention;
+use crate::config::section::Section;
+use crate::error::{Error, Kind, Result};
+use crate::ops::{self, Found, Verdict};
+
+/// One storage, and what it has.
+pub struct Seen {
+    pub storeid: String,
+    pub looked: Result<Looked>,
+}
+
+pub struct Looked {
+    pub retention: Retention,
+    pub found: Vec<Found>,
+}
+
+/// What was asked for.
+pub struct Scope {
+    pub sections: Vec<Section>,
+    volumes: Vec<Disk>,
+}
+
+impl Scope {
+    /// The storages of the volumes that were named, and the storages that were.
+    pub fn of(storages: &[String], volumes: &[String]) -> Result<Self> {
+        let volumes: Vec<Disk> = volumes
+            .iter()
+            .map(|volid| Disk::named(volid))
+            .collect::<Result<_>>()?;
+        let mut wanted = storages.to_vec();
+        wanted.extend(volumes.iter().map(|disk| disk.storeid.clone()));
+        wanted.sort();
+        wanted.dedup();
+        Ok(Self {
+            sections: sections(&wanted)?,
+            volumes,
+        })
+    }
+
+    pub fn has(&self, storeid: &str, found: &Found) -> bool {
+        let of_storage = || self.volumes.iter().filter(|disk| disk.storeid == storeid);
+        of_storage().next().is_none() || of_storage().any(|disk| disk.zvol == found.zvol)
+    }
+
+    pub fn look(&self, rules: &Rules, guests: Option<&[Guest]>) -> Vec<Seen> {
+        let looked = all_at_once(&self.sections, |section| {
+            let retention = match rules.given() {
+                Some(given) => given,
+                None => section.cleanup()?.retention,
+            };
+            let found = ops::snapshots(&section.config()?, guests, &retention, age::now())?;
+            Ok(Looked { retention, found })
+        });
+        let seen = looked.into_iter().map(|(storeid, looked)| Seen {
+            looked: looked.and_then(|looked| self.all_are_there(&storeid, looked)),
+            storeid,
+        });
+        seen.collect()
+    }
+
+    /// A volume that was named and has no snapshot may be one that is not there.
+    fn all_are_there(&self, storeid: &str, looked: Looked) -> Result<Looked> {
+        let missing = self.volumes.iter().find(|disk| {
+            disk.storeid == storeid && !looked.found.iter().any(|found| found.zvol == disk.zvol)
+        });
+        match missing {
+            None => Ok(looked),
+            Some(disk) => Err(
+                Error::new(Kind::NotFound, format!("volume '{disk}' has no snapshots")).advice(format!(
+                    "see: pvetruenas snapshots list {storeid}; pvesm list {storeid}"
+                )),
+            ),
+        }
+    }
+}
+
+/// `vm-100-disk-0@before`
+pub fn short(found: &Found) -> String {
+    format!("{}@{}", found.zvol, found.name)
+}
+
+/// All that keeps it, and what the rules say.
+pub fn reasons(found: &Found) -> Vec<String> {
+    let mut reasons: Vec<String> = found.keeps.iter().map(ToString::to_string).collect();
+    if let Some(Verdict::Kept(why)) = found.verdict {
+        reasons.push(why.to_string());
+    }
+    reasons
+}
+
+pub fn object(found: &Found, goes: bool) -> Value {
+    let kept_by = |keep: &ops::Keep| json!({"what": keep.word(), "text": keep.to_string()});
+    let (verdict, why) = match found.verdict {
+        None => (None, None),
+        Some(Verdict::Pruned) => (Some("pruned"), None),
+        Some(Verdict::Kept(why)) => (Some("kept"), Some(why.to_string())),
+    };
+    json!({
+        "volume": found.volname,
+        "zvol": found.zvol.as_str(),
+        "snapshot": found.name,
+        "object": found.full,
+        "guests": found.guests,
+        "creation": (found.creation != 0).then_some(found.creation),
+        "used": found.used,
+        "kept_by": found.keeps.iter().map(kept_by).collect::<Vec<Value>>(),
+        "retention": verdict,
+        "why": why,
+        "goes": goes,
+    })
+}

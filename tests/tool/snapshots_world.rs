@@ -1,0 +1,73 @@
+//! Snapshots of every kind, on disks of guests of a cluster of two nodes.
+
+use pve_storage_truenas::ops;
+
+use crate::world::{By, World};
+
+pub const DISK: &str = "tank/proxmox/vm-100-disk-0";
+pub const DAY: i64 = 24 * 60 * 60;
+const TWO_NODES: &str = r#"{"nodename": "pve1", "version": 5,
+    "cluster": {"name": "lab", "version": 2, "nodes": 2, "quorate": 1},
+    "nodelist": {"pve1": {"id": 1, "online": 1, "ip": "10.0.0.1"}, "pve2": {"id": 2, "online": 1, "ip": "10.0.0.2"}}}"#;
+
+/// VM 100 here and VM 900 on the other node, which has the disks that the storages begin with.
+pub fn world(arguments: &[&str]) -> World {
+    let world = World::start(By::Iscsi, By::Iscsi, arguments);
+    world.guest(
+        "pve2/qemu-server/900.conf",
+        "scsi0: from:vm-900-disk-0\nscsi1: to:vm-900-disk-0\n",
+    );
+    let volid = world.alloc("from", "100");
+    world.vm(&format!("scsi0: {volid},size=1M\n"));
+    world.cluster(TWO_NODES);
+    world
+}
+
+/// A snapshot that the plugin took so many days ago; the configuration of its guest does not say so by itself.
+pub fn take(world: &World, zvol: &str, name: &str, days: i64) {
+    ops::volume_snapshot(&world.config("from"), zvol, name).unwrap();
+    change(world, &format!("tank/proxmox/{zvol}@{name}"), |snapshot| {
+        snapshot.created -= days * DAY + 60;
+    });
+}
+
+pub fn change(world: &World, full: &str, how: impl FnOnce(&mut truenas_sim::zfs::Snapshot)) {
+    world
+        .nas
+        .server
+        .nas(|tables| how(tables.zfs.snapshots.get_mut(full).unwrap()));
+}
+
+/// As a periodic task of the TrueNAS takes one.
+pub fn take_foreign(world: &World, name: &str) {
+    world.nas.server.nas(|tables| {
+        let mut snapshot = tables.zfs.snapshots.values().next().unwrap().clone();
+        snapshot.user.clear();
+        tables.zfs.snapshots.insert(format!("{DISK}@{name}"), snapshot);
+    });
+}
+
+pub fn clone(world: &World, name: &str) {
+    world.nas.server.nas(|tables| {
+        let mut clone = tables.zfs.datasets[DISK].clone();
+        clone.origin = Some(format!("{DISK}@{name}"));
+        clone.user.clear();
+        tables.zfs.datasets.insert("tank/a-clone".into(), clone);
+    });
+}
+
+pub fn there(world: &World) -> Vec<String> {
+    world.nas.server.nas(|tables| {
+        let names = tables.zfs.snapshots.keys();
+        names.map(|full| full.replace("tank/proxmox/", "")).collect()
+    })
+}
+
+/// VM 100 with its disk, and these snapshots.
+pub fn knows(world: &World, names: &[&str]) {
+    let sections: String = names
+        .iter()
+        .map(|name| format!("\n[{name}]\nscsi0: from:vm-100-disk-0\nsnaptime: 1\n"))
+        .collect();
+    world.vm(&format!("scsi0: from:vm-100-disk-0\n{sections}"));
+}
