@@ -80,7 +80,7 @@ pub const METHODS: [&str; 68] = [
 ];
 
 /// As errors call them, and as the plugin's method or the tool's verb is called. Sorted; `other` stands behind them.
-pub const OPERATIONS: [(&str, &str); 39] = [
+pub const OPERATIONS: [(&str, &str); 41] = [
     ("activate", "activate_volume"),
     ("activate storage", "activate_storage"),
     ("add", "on_add_hook"),
@@ -106,6 +106,7 @@ pub const OPERATIONS: [(&str, &str); 39] = [
     ("look who uses", "users"),
     ("make a template of", "create_base"),
     ("measure", "metrics"),
+    ("protect snapshot", "snapshots_protect"),
     ("remove", "free_image_finish"),
     ("rename", "rename_volume"),
     ("rename back", "orphans_rename_back"),
@@ -119,6 +120,7 @@ pub const OPERATIONS: [(&str, &str); 39] = [
     ("snapshots of", "volume_snapshot_info"),
     ("status", "status"),
     ("try the new API key", "rotate_key_try"),
+    ("unprotect snapshot", "snapshots_unprotect"),
     ("update", "on_update_hook"),
 ];
 

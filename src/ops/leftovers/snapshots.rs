@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::look::{Look, owner};
+use super::super::snapshots::protect::is_protected;
 use super::{Leftover, What};
 use crate::api::dataset::Resource;
 use crate::api::snapshot::{self, Named, Snapshot};
@@ -144,7 +145,10 @@ fn leftover(
     let Some((zvol, name)) = parts(config, &snapshot.name) else {
         return Ok(None);
     };
-    let Some(row) = volumes.get(&zvol).filter(|row| is_ours(&name, snapshot, row)) else {
+    let row = volumes
+        .get(&zvol)
+        .filter(|row| is_ours(&name, snapshot, row) && !is_protected(&row.user_properties, snapshot.guid));
+    let Some(row) = row else {
         return Ok(None);
     };
     Ok(Some(Leftover {

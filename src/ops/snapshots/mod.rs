@@ -3,10 +3,11 @@
 mod keeps;
 mod listing;
 mod policy;
-mod protect;
+pub(super) mod protect;
 mod prune;
 
 pub use keeps::Keep;
 pub use listing::{Found, snapshots};
 pub use policy::{Verdict, Why};
+pub use protect::{protect_snapshot, snapshot_is_protected};
 pub use prune::goes;

@@ -1,6 +1,7 @@
 //! `snapshots` and its verbs.
 
 mod list;
+mod protect;
 mod seen;
 
 use super::Said;
@@ -11,7 +12,8 @@ use crate::error::Result;
 pub fn run(verb: &SnapshotsVerb) -> Result<Said> {
     match verb {
         SnapshotsVerb::List(order) => list::run(order),
-        SnapshotsVerb::Protect(_) | SnapshotsVerb::Prune(_) => Err(crate::error::Error::invalid("not yet")),
+        SnapshotsVerb::Protect(order) => protect::run(order),
+        SnapshotsVerb::Prune(_) => Err(crate::error::Error::invalid("not yet")),
     }
 }
 
