@@ -118,9 +118,10 @@ fn every_module_has_its_place() {
     }
 }
 
-/// What changes no device: PVE's own tools and locks, other nodes, what is installed, how LVM was told to choose, what the kernel and
-/// the journal tell.
-const NO_DEVICE: [&str; 8] = [
+/// What changes no device: systemd's calendar, PVE's own tools and locks, other nodes, what is installed, how LVM was told to
+/// choose, what the kernel and the journal tell.
+const NO_DEVICE: [&str; 9] = [
+    "calendar",
     "packages",
     "pve",
     "storage_lock",

@@ -21,6 +21,9 @@ pub enum Program {
     Modprobe,
     Pvesh,
     Pvesm,
+    Qm,
+    Pct,
+    SystemdAnalyze,
     Ssh,
     Scp,
     DpkgDeb,
@@ -38,6 +41,9 @@ impl Program {
             Self::Modprobe => "modprobe",
             Self::Pvesh => "pvesh",
             Self::Pvesm => "pvesm",
+            Self::Qm => "qm",
+            Self::Pct => "pct",
+            Self::SystemdAnalyze => "systemd-analyze",
             Self::Ssh => "ssh",
             Self::Scp => "scp",
             Self::DpkgDeb => "dpkg-deb",
@@ -49,9 +55,13 @@ impl Program {
 
     fn path(self) -> PathBuf {
         match self {
-            Self::Pvesh | Self::Ssh | Self::Scp | Self::DpkgDeb | Self::Journalctl | Self::Fio => {
-                paths::user_program(self.name())
-            }
+            Self::Pvesh
+            | Self::Ssh
+            | Self::Scp
+            | Self::DpkgDeb
+            | Self::Journalctl
+            | Self::SystemdAnalyze
+            | Self::Fio => paths::user_program(self.name()),
             _ => paths::program(self.name()),
         }
     }
@@ -72,9 +82,11 @@ impl Program {
             Self::Modprobe => "kmod",
             Self::Pvesh => "pve-manager",
             Self::Pvesm => "libpve-storage-perl",
+            Self::Qm => "qemu-server",
+            Self::Pct => "pve-container",
             Self::Ssh | Self::Scp => "openssh-client",
             Self::DpkgDeb => "dpkg",
-            Self::Journalctl => "systemd",
+            Self::Journalctl | Self::SystemdAnalyze => "systemd",
             Self::Lvmconfig => "lvm2",
             Self::Fio => "fio",
         }
@@ -87,6 +99,8 @@ impl Program {
             Self::Multipath | Self::Multipathd => "systemctl status multipathd",
             Self::Modprobe => "dmesg",
             Self::Pvesh | Self::Pvesm => "systemctl status pvedaemon pve-cluster",
+            Self::Qm | Self::Pct => "the tasks of the guest",
+            Self::SystemdAnalyze => "systemctl status",
             Self::Ssh | Self::Scp => "ssh -v to that node",
             Self::DpkgDeb => "dpkg-deb --info",
             Self::Journalctl => "systemctl status systemd-journald",

@@ -2,6 +2,7 @@
 
 pub mod attached;
 pub mod by_id;
+pub mod calendar;
 mod command;
 #[cfg(feature = "fake-node")]
 mod fake;

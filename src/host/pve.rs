@@ -6,13 +6,15 @@ use serde::Deserialize;
 
 use super::command::{self, Program};
 use crate::config::Raw;
-use crate::config::guest::Guest;
+use crate::config::guest::{Guest, GuestKind};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 
 const ASK: Duration = Duration::from_secs(30);
 /// PVE activates a disk that it is given, which may take a minute.
 const CHANGE: Duration = Duration::from_secs(120);
+/// Of every disk of the guest, one after the other, and of its memory.
+const DELETE: Duration = Duration::from_secs(600);
 
 #[derive(Deserialize)]
 struct Status {
@@ -56,6 +58,22 @@ pub fn add_storage(storeid: &str, section: &Raw) -> Result<()> {
     let mut arguments = vec!["add", "truenasplugin", storeid];
     arguments.extend(options.iter().map(String::as_str));
     command::succeed(Program::Pvesm, &arguments, Deadline::within(CHANGE)).map(|_| ())
+}
+
+/// With all its disks, and with the memory of the guest. By the program of an administrator, which waits for its task.
+pub fn delete_snapshot(guest: &Guest, name: &str) -> Result<()> {
+    let program = match guest.kind {
+        GuestKind::Vm => Program::Qm,
+        GuestKind::Container => Program::Pct,
+    };
+    if name.starts_with('-') {
+        return Err(Error::invalid(format!(
+            "'{name}' would be an option, not a snapshot"
+        )));
+    }
+    let number = guest.number.to_string();
+    let arguments = ["delsnapshot", &number, name];
+    command::succeed(program, &arguments, Deadline::within(DELETE)).map(|_| ())
 }
 
 fn change(guest: &Guest, option: &str, value: &str) -> Result<()> {

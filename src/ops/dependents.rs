@@ -65,7 +65,7 @@ impl Dependents {
     }
 
     /// Why `what` must stay; `None` when nothing depends on it but clones that only let it be read.
-    fn refusal(&self, config: &Config, zvol: &ZvolName, what: &str) -> Option<Error> {
+    pub fn refusal(&self, config: &Config, zvol: &ZvolName, what: &str) -> Option<Error> {
         let names = self.volumes(config, zvol);
         if !names.is_empty() {
             let cause = format!("{what} is the origin of: {}", names.join(", "));

@@ -12,6 +12,13 @@ pub fn session_socket() -> PathBuf {
     run_dir().join("session.sock")
 }
 
+/// When the snapshots of a storage were pruned last by this node; it outlives a restart.
+pub fn pruned(storeid: &str) -> PathBuf {
+    node_root()
+        .join("var/lib/pve-storage-truenas/pruned")
+        .join(storeid)
+}
+
 /// `/etc/pve/priv/storage`
 pub fn secrets_dir() -> PathBuf {
     etc_pve().join("priv/storage")

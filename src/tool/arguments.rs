@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::troubleshoot::Symptom;
 use crate::volume::size;
-pub use snapshots::{ListSnapshots, ProtectSnapshot, Rules, Snapshots, SnapshotsVerb};
+pub use snapshots::{ListSnapshots, ProtectSnapshot, PruneSnapshots, Rules, Snapshots, SnapshotsVerb};
 
 /// Looks after TrueNAS storages of a Proxmox VE node
 ///

@@ -40,7 +40,10 @@ mod round_trips;
 mod seen;
 mod setup;
 mod snapshots;
+mod snapshots_guests;
 mod snapshots_protect;
+mod snapshots_prune;
+mod snapshots_scheduled;
 mod snapshots_world;
 mod stale;
 #[path = "../nas/support.rs"]

@@ -46,9 +46,9 @@ fn everything_is_shown_with_what_keeps_it(#[values("25.04.2", "25.10.4", "26.0.0
         .collect();
     let mut wanted = vec![
         "from: 10 snapshots; retention: days 7",
-        "vm-100-disk-0@before 40 d 56 KiB stays: in the configuration of guest 100",
-        "vm-100-disk-0@cloned 30 d 0 B stays: the origin of tank/a-clone",
-        "vm-100-disk-0@held 20 d 0 B stays: held",
+        "vm-100-disk-0@before 40 d 56 KiB stays: in the configuration of guest 100 (no rule keeps it)",
+        "vm-100-disk-0@cloned 30 d 0 B stays: the origin of tank/a-clone (no rule keeps it)",
+        "vm-100-disk-0@held 20 d 0 B stays: held (no rule keeps it)",
         "vm-100-disk-0@gone 10 d 0 B would be pruned: no rule keeps it",
         "vm-100-disk-0@new 1 min 0 B stays: younger than 24 h; younger than 7 days",
         "vm-100-disk-0@vzdump 9 d 0 B stays: of a backup or a replication of Proxmox VE",
@@ -78,7 +78,8 @@ fn what_any_section_names_stays(#[case] config: &str) {
     world.vm(config);
     let ran = world.run(&["snapshots", "list", "from", "--days", "1"]);
     assert!(
-        ran.stdout.contains("stays: in the configuration of guest 100\n"),
+        ran.stdout
+            .contains("stays: in the configuration of guest 100 (no rule keeps it)\n"),
         "{}",
         ran.stdout
     );
@@ -87,11 +88,11 @@ fn what_any_section_names_stays(#[case] config: &str) {
 #[rstest]
 #[case::a_task_is_at_its_guest(
     |world: &World| world.vm("lock: backup\nscsi0: from:vm-100-disk-0\n"),
-    "stays: a task is at guest 100\n"
+    "stays: a task is at guest 100 (no rule keeps it)\n"
 )]
 #[case::no_guest_has_the_volume(
     |world: &World| std::fs::remove_file(world.node.join("etc-pve/nodes/pve1/qemu-server/100.conf")).unwrap(),
-    "stays: no guest has the volume\n"
+    "stays: no guest has the volume (no rule keeps it)\n"
 )]
 #[case::of_another_cluster(
     |world: &World| world.nas.server.nas(|tables| {
@@ -116,7 +117,8 @@ fn where_the_guests_are_not_known_nothing_would_go() {
     let ran = world.run(&["snapshots", "list", "from", "--days", "1"]);
     assert_eq!(ran.code, 1);
     assert!(
-        ran.stdout.ends_with("stays: the guests are not known\n"),
+        ran.stdout
+            .ends_with("stays: the guests are not known (no rule keeps it)\n"),
         "{}",
         ran.stdout
     );

@@ -48,7 +48,11 @@ fn it_is_set_and_taken_away(#[values("25.04.2", "25.10.4", "26.0.0", "27.0.0")] 
     again.must_be_done();
     assert_eq!(again.stdout, "from:vm-100-disk-0@one: is protected already\n");
     let listed = world.run(&["snapshots", "list", "from", "--days", "1"]);
-    assert!(listed.stdout.ends_with("stays: protected\n"), "{}", listed.stdout);
+    assert!(
+        listed.stdout.ends_with("stays: protected (no rule keeps it)\n"),
+        "{}",
+        listed.stdout
+    );
     let off = protect(&["--off", "--apply", "--json"]);
     assert_eq!(
         off.json(),

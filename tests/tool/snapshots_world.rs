@@ -20,7 +20,48 @@ pub fn world(arguments: &[&str]) -> World {
     let volid = world.alloc("from", "100");
     world.vm(&format!("scsi0: {volid},size=1M\n"));
     world.cluster(TWO_NODES);
+    for (program, place) in [
+        ("qm", "sbin/qm"),
+        ("qm", "sbin/pct"),
+        ("systemd-analyze", "bin/systemd-analyze"),
+    ] {
+        let from = format!("{}/tests/tool/{program}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(from, world.node.join("usr").join(place)).unwrap();
+    }
     world
+}
+
+/// What PVE would let the plugin do for `qm delsnapshot`.
+pub fn while_pve_deletes<T>(world: &World, fulls: &[&str], run: impl FnOnce() -> T) -> T {
+    let (asked, done) = (
+        world.node.join("delsnapshot.asked"),
+        world.node.join("delsnapshot.done"),
+    );
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                if asked.exists() {
+                    world.nas.server.nas(|tables| {
+                        for full in fulls {
+                            tables.zfs.snapshots.remove(*full);
+                        }
+                    });
+                    std::fs::write(&done, "").unwrap();
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        });
+        let result = run();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        result
+    })
+}
+
+/// The calls of PVE's programs.
+pub fn calls(world: &World) -> String {
+    std::fs::read_to_string(world.node.join("calls")).unwrap_or_default()
 }
 
 /// A snapshot that the plugin took so many days ago; the configuration of its guest does not say so by itself.

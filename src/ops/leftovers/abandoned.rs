@@ -1,13 +1,14 @@
 //! Volumes whose guest is gone, and snapshots that no guest knows. Only who names one frees it, and only when nothing speaks
 //! against it anywhere in the cluster.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::HashSet;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::free::{free_image, free_image_finish};
 use super::super::look::Owner;
 use super::super::snapshot::volume_snapshot_delete;
 use super::super::users::users;
-use super::{Leftover, What, leftovers, snapshots};
+use super::{Leftover, What, leftovers_of, snapshots};
 use crate::config::Config;
 use crate::config::guest::Guest;
 use crate::config::members::{self, Node};
@@ -18,6 +19,8 @@ use crate::volume::ZvolName;
 
 /// What is younger may belong to a guest that is being made, or restored.
 pub(in crate::ops) const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
+/// PVE breaks its lock after 60 s; a deletion whose answer is lost takes time.
+const LONGEST_HOLD: Duration = Duration::from_secs(20);
 
 /// Looks for everything that speaks against it; each of the reasons is enough.
 pub fn may_be_freed(config: &Config, left: &Leftover) -> Result<()> {
@@ -37,27 +40,61 @@ pub fn may_be_freed(config: &Config, left: &Leftover) -> Result<()> {
 /// The configurations are read again under the lock: nobody takes it up meanwhile.
 pub fn free_abandoned(config: &Config, left: &Leftover) -> Result<()> {
     may_be_freed(config, left)?;
+    if left.what == What::StaleSnapshot {
+        return free_snapshots(config, std::slice::from_ref(left))
+            .into_iter()
+            .collect();
+    }
     let rest = {
         let _others_wait = StorageLock::take(&config.storeid)?;
-        is_still_abandoned(config, left)?;
-        match left.what {
-            What::StaleSnapshot => {
-                let (zvol, snapshot) = snapshots::named(left)?;
-                volume_snapshot_delete(config, zvol.as_str(), snapshot.as_str())?;
-                None
-            }
-            _ => {
-                let zvol = volume(left)?;
-                free_image(config, zvol.as_str(), zvol.is_base(), None)?
-            }
-        }
+        is_still_abandoned(left, &still_left(config, &[])?)?;
+        let zvol = volume(left)?;
+        free_image(config, zvol.as_str(), zvol.is_base(), None)?
     };
     rest.map_or(Ok(()), |token| free_image_finish(config, &token))
 }
 
-fn is_still_abandoned(config: &Config, left: &Leftover) -> Result<()> {
+/// Snapshots that no guest knows, each with how it ended. As many in one hold of PVE's lock, after one more look, as there is time.
+pub fn free_snapshots(config: &Config, wanted: &[Leftover]) -> Vec<Result<()>> {
+    let mut ended: Vec<Result<()>> = Vec::with_capacity(wanted.len());
+    while let Some(rest) = wanted.get(ended.len()..).filter(|rest| !rest.is_empty()) {
+        match free_some(config, rest) {
+            Ok(some) => ended.extend(some),
+            Err(error) => ended.resize(wanted.len(), Err(error)),
+        }
+    }
+    ended
+}
+
+/// The first one at least.
+fn free_some(config: &Config, wanted: &[Leftover]) -> Result<Vec<Result<()>>> {
+    let wanted = wanted.get(..wanted.len().min(snapshots::MOST)).unwrap_or(wanted);
+    let _others_wait = StorageLock::take(&config.storeid)?;
+    let held_since = Instant::now();
+    let still = still_left(config, wanted)?;
+    let mut ended = Vec::new();
+    for left in wanted {
+        if ended.is_empty() || held_since.elapsed() < LONGEST_HOLD {
+            ended.push(free_snapshot(config, left, &still));
+        }
+    }
+    Ok(ended)
+}
+
+fn free_snapshot(config: &Config, left: &Leftover, still: &[Leftover]) -> Result<()> {
+    may_be_freed(config, left)?;
+    is_still_abandoned(left, still)?;
+    let (zvol, snapshot) = snapshots::named(left)?;
+    volume_snapshot_delete(config, zvol.as_str(), snapshot.as_str())
+}
+
+fn still_left(config: &Config, snapshots: &[Leftover]) -> Result<Vec<Leftover>> {
+    let names: HashSet<&str> = snapshots.iter().map(|left| left.object.as_str()).collect();
+    leftovers_of(config, &Guest::all()?, &names)
+}
+
+fn is_still_abandoned(left: &Leftover, still: &[Leftover]) -> Result<()> {
     let key = |left: &Leftover| (left.what, left.object.clone(), left.creation);
-    let still = leftovers(config, Some(&Guest::all()?))?;
     match still.iter().any(|other| key(other) == key(left)) {
         true => Ok(()),
         false => Err(Error::new(Kind::InUse, "somebody has taken it meanwhile")),

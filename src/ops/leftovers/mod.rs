@@ -6,7 +6,7 @@ pub mod snapshots;
 
 use std::collections::{HashMap, HashSet};
 
-pub(super) use abandoned::YOUNG;
+pub(super) use abandoned::{YOUNG, free_snapshots};
 pub use abandoned::{free_abandoned, may_be_freed};
 pub use repair::rename_back;
 pub(super) use snapshots::MOST;
@@ -18,6 +18,7 @@ use super::others::Otherwise;
 use super::{LIST, api, on};
 use crate::api::Lane;
 use crate::api::dataset::Resource;
+use crate::api::snapshot::Named;
 use crate::config::Config;
 use crate::config::guest::{Guest, Guests};
 use crate::error::{Error, Kind, Result};
@@ -89,7 +90,17 @@ pub struct Leftover {
 /// another cluster made is told with its owner. Whether a volume has a guest is told where the guests are given.
 pub fn leftovers(config: &Config, guests: Option<&[Guest]>) -> Result<Vec<Leftover>> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
-    on(config, "look for leftovers", "", || find(config, guests.as_ref()))
+    on(config, "look for leftovers", "", || {
+        find(config, guests.as_ref(), None)
+    })
+}
+
+/// As `leftovers`; of snapshots, only those of these full names are looked at.
+fn leftovers_of(config: &Config, guests: &[Guest], snapshots: &HashSet<&str>) -> Result<Vec<Leftover>> {
+    let guests = Guests::of(&config.storeid, guests);
+    on(config, "look for leftovers", "", || {
+        find(config, Some(&guests), Some(snapshots))
+    })
 }
 
 /// Whether it can go without anybody missing it: it holds no data that was not given up already.
@@ -121,7 +132,7 @@ fn lost_export(config: &Config, name: &ZvolName) -> Result<()> {
     remove_lost_export(config, name)
 }
 
-fn find(config: &Config, guests: Option<&Guests>) -> Result<Vec<Leftover>> {
+fn find(config: &Config, guests: Option<&Guests>, only: Option<&HashSet<&str>>) -> Result<Vec<Leftover>> {
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Work, LIST);
     let otherwise = Otherwise::ask(config, &mut api);
@@ -134,7 +145,9 @@ fn find(config: &Config, guests: Option<&Guests>) -> Result<Vec<Leftover>> {
         Err(error) if error.kind == Kind::Auth => None,
         known => Some(known?),
     };
-    if let (Some(guests), Some(known)) = (guests, known) {
+    if let (Some(guests), Some(mut known)) = (guests, known) {
+        let is_asked_for = |named: &Named| only.is_none_or(|only| only.contains(named.name.as_str()));
+        known.names.retain(is_asked_for);
         found.extend(snapshots::stale(config, &look, guests, &known, &mut api)?);
     }
     Ok(found)

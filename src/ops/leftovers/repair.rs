@@ -37,7 +37,7 @@ pub fn rename_back(config: &Config, left: &Leftover) -> Result<()> {
 
 fn again(config: &Config, left: &Leftover) -> Result<()> {
     let _others_wait = StorageLock::take(&config.storeid)?;
-    let still = find(config, Some(&Guests::of(&config.storeid, &Guest::all()?)))?
+    let still = find(config, Some(&Guests::of(&config.storeid, &Guest::all()?)), None)?
         .into_iter()
         .find(|other| other.object == left.object && other.what == What::RenamedAway);
     let Some((zvol, former)) = still.and_then(|left| Some((left.zvol?, left.former?))) else {

@@ -160,8 +160,10 @@ const PRUNE_JSON: &str = "\
 Exit status: 0 done, or nothing is to be done; 1 something would be deleted with --apply, or has to be on another node; 2 a storage \
 cannot be asked, or something was not deleted.
 
-With --json: as of `snapshots list`, only with those that go, each with \"state\" (found, deleted, elsewhere or failed), \"command\" \
-(what to run on another node) and \"error\"; and for each storage \"guest_snapshots\": how many more --guest-snapshots would delete.";
+With --json: \"verb\", \"warnings\" (a list), \"storages\" (as of `snapshots list`, only with the snapshots that go, each with \
+\"state\": found, deleted or failed, and \"error\"; and with \"kept_by_guests_alone\": how many --guest-snapshots would delete \
+besides), \"guests\" (with --guest-snapshots, a list, each with \"guest\", \"node\", \"snapshot\", \"disks\", \"command\": what \
+is run, or has to be on another node; \"state\": found, deleted, elsewhere, stays with \"why\", or failed with \"error\").";
 
 #[derive(Debug, Default, Args)]
 pub struct PruneSnapshots {

@@ -9,7 +9,7 @@ use super::super::{Exit, Said, age};
 use super::guests;
 use super::seen::{Scope, Seen, object, reasons, short};
 use crate::error::Result;
-use crate::ops::{self, Found};
+use crate::ops::{self, Found, Verdict};
 use crate::volume::size;
 
 pub fn run(order: &ListSnapshots) -> Result<Said> {
@@ -35,7 +35,7 @@ fn text(scope: &Scope, seen: &Seen) -> String {
     let shown: Vec<&Found> = looked
         .found
         .iter()
-        .filter(|found| scope.has(storeid, found))
+        .filter(|found| scope.has(storeid, &found.zvol))
         .collect();
     let rules = match looked.retention.is_set() {
         true => format!("retention: {}", looked.retention),
@@ -59,6 +59,9 @@ fn text(scope: &Scope, seen: &Seen) -> String {
 fn fate(found: &Found) -> String {
     match ops::goes(found) {
         true => "would be pruned: no rule keeps it".to_owned(),
+        false if found.verdict == Some(Verdict::Pruned) => {
+            format!("stays: {} (no rule keeps it)", reasons(found).join("; "))
+        }
         false => format!("stays: {}", reasons(found).join("; ")),
     }
 }
@@ -70,7 +73,7 @@ fn storage(scope: &Scope, seen: &Seen) -> Value {
             let shown = looked
                 .found
                 .iter()
-                .filter(|found| scope.has(&seen.storeid, found));
+                .filter(|found| scope.has(&seen.storeid, &found.zvol));
             let rows: Vec<Value> = shown.map(|found| object(found, ops::goes(found))).collect();
             json!({"storage": seen.storeid, "retention": looked.retention.to_string(), "snapshots": rows})
         }

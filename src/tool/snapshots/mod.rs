@@ -2,6 +2,9 @@
 
 mod list;
 mod protect;
+mod prune;
+mod pruned;
+mod scheduled;
 mod seen;
 
 use super::Said;
@@ -13,7 +16,7 @@ pub fn run(verb: &SnapshotsVerb) -> Result<Said> {
     match verb {
         SnapshotsVerb::List(order) => list::run(order),
         SnapshotsVerb::Protect(order) => protect::run(order),
-        SnapshotsVerb::Prune(_) => Err(crate::error::Error::invalid("not yet")),
+        SnapshotsVerb::Prune(order) => prune::run(order),
     }
 }
 

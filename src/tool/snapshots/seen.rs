@@ -1,14 +1,18 @@
 //! The snapshots of several storages, as `list` and `prune` begin.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::super::arguments::Rules;
 use super::super::{age, all_at_once, sections};
+use crate::config::Config;
 use crate::config::guest::{Disk, Guest};
 use crate::config::retention::Retention;
 use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{self, Found, Verdict};
+use crate::volume::ZvolName;
 
 /// One storage, and what it has.
 pub struct Seen {
@@ -23,8 +27,10 @@ pub struct Looked {
 
 /// What was asked for.
 pub struct Scope {
-    pub sections: Vec<Section>,
+    sections: Vec<Section>,
     volumes: Vec<Disk>,
+    /// What keeps a storage from being looked at.
+    wrong: HashMap<String, Error>,
 }
 
 impl Scope {
@@ -41,16 +47,42 @@ impl Scope {
         Ok(Self {
             sections: sections(&wanted)?,
             volumes,
+            wrong: HashMap::new(),
         })
     }
 
-    pub fn has(&self, storeid: &str, found: &Found) -> bool {
+    /// These, but for those with an error.
+    pub fn of_sections(sections: Vec<(Section, Result<()>)>) -> Self {
+        let wrong = sections
+            .iter()
+            .filter_map(|(section, may)| Some((section.storeid.clone(), may.clone().err()?)))
+            .collect();
+        Self {
+            sections: sections.into_iter().map(|(section, _)| section).collect(),
+            volumes: Vec::new(),
+            wrong,
+        }
+    }
+
+    /// Whether the volume is among those that were named; all are where none was.
+    pub fn has(&self, storeid: &str, zvol: &ZvolName) -> bool {
         let of_storage = || self.volumes.iter().filter(|disk| disk.storeid == storeid);
-        of_storage().next().is_none() || of_storage().any(|disk| disk.zvol == found.zvol)
+        of_storage().next().is_none() || of_storage().any(|disk| disk.zvol == *zvol)
+    }
+
+    pub fn config(&self, storeid: &str) -> Result<Config> {
+        let section = self.sections.iter().find(|section| section.storeid == storeid);
+        match section {
+            Some(section) => section.config(),
+            None => Section::named(storeid)?.config(),
+        }
     }
 
     pub fn look(&self, rules: &Rules, guests: Option<&[Guest]>) -> Vec<Seen> {
         let looked = all_at_once(&self.sections, |section| {
+            if let Some(error) = self.wrong.get(&section.storeid) {
+                return Err(error.clone());
+            }
             let retention = match rules.given() {
                 Some(given) => given,
                 None => section.cleanup()?.retention,
