@@ -6,7 +6,7 @@ compile_error!("the feature fuzz is for tests; no package has it");
 
 use serde_json::value::RawValue;
 
-use crate::api::{Request, account, dataset, iscsi, key, nvmet, service, snapshot, system};
+use crate::api::{Request, account, dataset, iscsi, key, nvmet, service, snapshot, snapshot_list, system};
 use crate::config::guest::{Guest, GuestKind};
 use crate::config::section::{self, Section};
 use crate::config::{Chap, Fingerprint};
@@ -204,6 +204,11 @@ pub const ANSWERS: &[Reading] = &[
     ("snapshot::clone", |text| read(snapshot::clone("d@s", "e", &[]), text)),
     ("system::version", |text| read(system::version(), text)),
     ("system::me", |text| read(system::me(), text)),
+    ("snapshot::exactly", |text| read(snapshot::exactly("d@s"), text)),
+    ("snapshot_list::below", |text| read(snapshot_list::below("d"), text)),
+    ("snapshot_list::below_without_marks", |text| {
+        read(snapshot_list::below_without_marks("d"), text)
+    }),
 ];
 
 const NEW_ZVOL: dataset::NewZvol<'_> = dataset::NewZvol {

@@ -7,6 +7,7 @@ pub mod key;
 pub mod nvmet;
 pub mod service;
 pub mod snapshot;
+pub mod snapshot_list;
 pub mod system;
 
 use std::time::{Duration, SystemTime};

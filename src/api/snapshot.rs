@@ -1,7 +1,5 @@
 //! `pool.snapshot.*`, called `zfs.snapshot.*` before 25.10.
 
-pub mod listed;
-
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -208,7 +206,9 @@ impl TryFrom<WireResource> for Snapshot {
 }
 
 /// `pool.snapshot` writes it as text, `zfs.resource.snapshot` as a number.
-fn number_or_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<u64, D::Error> {
+pub(super) fn number_or_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<u64, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.parse().ok(),

@@ -31,15 +31,21 @@ pub fn parse(text: &str) -> Option<u64> {
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     let mut time = time.split(':').map(|part| part.parse::<u64>().ok());
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    let valid = (1970..10_000).contains(&year) && hour < 24 && minute < 60 && second < 61;
-    let days = days(year, month, day).filter(|days| valid && civil(*days) == (year, month, day))?;
+    let is_time = hour < 24 && minute < 60 && second < 61;
+    let is_date = (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !(is_time && is_date) {
+        return None;
+    }
+    // The 30th of February is another day.
+    let days = days(year, month, day).filter(|days| civil(*days) == (year, month, day))?;
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
+/// From 1970 on.
 fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     let year = if month <= 2 { year - 1 } else { year };
     let from_march = (month + 9) % 12;
-    let of_year = (153 * from_march + 2) / 5 + day.checked_sub(1)?;
+    let of_year = (153 * from_march + 2) / 5 + day - 1;
     let (era, of_era) = (year / 400, year % 400);
     (era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year).checked_sub(719_468)
 }
@@ -70,6 +76,8 @@ mod tests {
             "2023-02-29 00:00:00",
             "2023-00-10 00:00:00",
             "2023-13-01 00:00:00",
+            "2023-01-32 00:00:00",
+            "99999999999999999999-01-01 00:00:00",
             "0-1-1 0:0:0",
         ] {
             assert_eq!(parse(text), None, "{text}");

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::look::Owner;
-use crate::api::snapshot::listed::Listed;
+use crate::api::snapshot_list::Listed;
 use crate::config::guest::Guests;
 use crate::volume::{SnapName, ZvolName};
 

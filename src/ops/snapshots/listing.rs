@@ -10,9 +10,9 @@ use super::keeps::{Facts, Keep, keeps};
 use super::policy::{Taken, Verdict, judge};
 use super::protect;
 use crate::api::dataset::{self, Resource};
-use crate::api::snapshot::listed::{self, Listed};
 use crate::api::snapshot::{self as api_snapshot, Named};
-use crate::api::{Api, Flight, Lane};
+use crate::api::snapshot_list::{self, Listed};
+use crate::api::{Api, Flight, Lane, system};
 use crate::config::Config;
 use crate::config::guest::{Guest, Guests};
 use crate::config::retention::Retention;
@@ -49,7 +49,7 @@ struct Volume<'a> {
     owner: Owner,
 }
 
-/// In one flight from TrueNAS 26 on, in two before. Volumes of other storages are left out.
+/// In two flights. Volumes of other storages are left out.
 pub fn snapshots(
     config: &Config,
     guests: Option<&[Guest]>,
@@ -68,16 +68,19 @@ fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u6
     let otherwise = Otherwise::ask(config, &mut api);
     let origins = api.with_next(dataset::origins_in_pool_of(&config.dataset));
     let names = api.with_next(api_snapshot::names_in_pool_of(&config.dataset));
-    // The last one: a server without it says so before the rest is sent.
-    let marked = api.with_next(listed::below(&config.dataset));
+    let version = api.with_next(system::version());
     let look = Look::listing(config, transport.as_ref(), &mut api)?;
     let otherwise = Otherwise::came(otherwise, &mut api)?;
     let clones = clones(api.came(origins)?);
     let names = api.came(names);
     let volumes = volumes(config, &look, &otherwise)?;
-    let (rows, marks) = match api.came(marked) {
-        Err(error) if error.kind == Kind::NoMethod => before_26(config, &volumes, guests, names?, &mut api)?,
-        rows => (rows?, HashMap::new()),
+    let is_26 = api.came(version)?.line.0 >= 26;
+    let marked = is_26.then(|| api.ask(snapshot_list::below(&config.dataset)));
+    let (rows, marks) = match marked {
+        Some(Err(error)) if error.kind != Kind::NoMethod => return Err(error),
+        Some(Ok(rows)) => (rows, HashMap::new()),
+        // Betas of 26 may lack it.
+        Some(Err(_)) | None => before_26(config, &volumes, guests, names?, &mut api)?,
     };
     let mut found = Vec::new();
     for listed in rows {
@@ -205,7 +208,7 @@ fn before_26(
         ));
         suspects.truncate(MOST);
     }
-    let rows = api.with_next(listed::below_without_marks(&config.dataset));
+    let rows = api.with_next(snapshot_list::below_without_marks(&config.dataset));
     let mut flight = Flight::default();
     let tickets: Vec<_> = suspects
         .iter()

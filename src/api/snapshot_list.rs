@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::{Request, number};
-use super::number_or_text;
+use super::snapshot::number_or_text;
+use super::{Request, number};
 use crate::error::{Error, Result};
-use crate::rpc::Call;
+use crate::rpc::{Answer, Call};
 use crate::volume::SnapName;
 use crate::volume::mark::{Properties, snapshot_nonce};
 
@@ -47,7 +47,7 @@ pub fn below(dataset: &str) -> Request<Vec<Listed>> {
 pub fn below_without_marks(dataset: &str) -> Request<Vec<Listed>> {
     let extra = json!({"properties": ["creation", "used", "guid"], "holds": true});
     let params = json!([[["name", "^", format!("{dataset}/")]], {"extra": extra}]);
-    let read = |answer: &crate::rpc::Answer| {
+    let read = |answer: &Answer| {
         let rows: Vec<Unmarked> = answer.decode()?;
         Ok(rows.into_iter().map(|row| row.0).collect())
     };
