@@ -161,7 +161,8 @@ fn where_the_guests_are_not_known_nothing_goes() {
     let ran = apply(&world);
     assert_eq!(ran.code, 2);
     assert!(
-        ran.stderr.contains("what guests need is not known: "),
+        ran.stderr
+            .starts_with("pvetruenas: look who needs which snapshot: "),
         "{}",
         ran.stderr
     );

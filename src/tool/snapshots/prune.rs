@@ -3,11 +3,11 @@
 use super::super::Said;
 use super::super::arguments::PruneSnapshots;
 use super::pruned::{Outcome, State, Storage, Unit, exit, object, text};
+use super::scheduled;
 use super::seen::{Looked, Scope, Seen};
-use super::{guests, scheduled};
 use crate::config::guest::Guest;
 use crate::config::section::Section;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::ops::{self, Found, OfGuest};
 
 pub fn run(order: &PruneSnapshots) -> Result<Said> {
@@ -15,29 +15,32 @@ pub fn run(order: &PruneSnapshots) -> Result<Said> {
         true => scheduled::scope()?,
         false => Scope::of(&order.storages, &order.volume)?,
     };
-    let (guests, warnings) = guests();
-    let Some(guests) = guests else {
-        return Err(Error::new(Kind::Host, warnings.join("; "))
-            .advice("nothing was deleted; run the command on a Proxmox VE node, as root"));
-    };
+    match scope.is_empty() {
+        true => Ok(said(order, &Outcome::default())),
+        false => prune(order, &scope).map(|outcome| said(order, &outcome)),
+    }
+}
+
+fn said(order: &PruneSnapshots, outcome: &Outcome) -> Said {
+    Said {
+        text: text(outcome, order),
+        json: object(outcome),
+        warnings: Vec::new(),
+        exit: exit(outcome),
+        tells_all: false,
+    }
+}
+
+fn prune(order: &PruneSnapshots, scope: &Scope) -> Result<Outcome> {
+    let guests = Guest::all().map_err(|error| error.doing("look who needs which snapshot"))?;
     let seen = scope.look(&order.rules, Some(&guests));
     let units = match order.guest_snapshots {
-        true => units(&scope, &seen, &guests)?,
+        true => units(scope, &seen, &guests)?,
         false => Vec::new(),
     };
-    let outcome = Outcome {
-        storages: seen
-            .into_iter()
-            .map(|seen| storage(&scope, order, seen))
-            .collect(),
+    Ok(Outcome {
+        storages: seen.into_iter().map(|seen| storage(scope, order, seen)).collect(),
         units: units.into_iter().map(|unit| of_guest(order, unit)).collect(),
-    };
-    Ok(Said {
-        text: text(&outcome, order),
-        json: object(&outcome),
-        warnings: Vec::new(),
-        exit: exit(&outcome),
-        tells_all: false,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::ops::{Found, OfGuest};
 use crate::volume::size;
 
+#[derive(Default)]
 pub struct Outcome {
     pub storages: Vec<Storage>,
     pub units: Vec<Unit>,
@@ -92,9 +93,6 @@ pub fn exit(outcome: &Outcome) -> Exit {
 }
 
 pub fn text(outcome: &Outcome, order: &PruneSnapshots) -> String {
-    if outcome.storages.is_empty() {
-        return "no storage is due\n".to_owned();
-    }
     let mut text: String = outcome.storages.iter().map(of_storage).collect();
     if !outcome.units.is_empty() {
         let _a_string_takes_all = writeln!(text, "guests: {} snapshots", outcome.units.len());

@@ -64,6 +64,10 @@ impl Scope {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.sections.is_empty()
+    }
+
     /// Whether the volume is among those that were named; all are where none was.
     pub fn has(&self, storeid: &str, zvol: &ZvolName) -> bool {
         let of_storage = || self.volumes.iter().filter(|disk| disk.storeid == storeid);

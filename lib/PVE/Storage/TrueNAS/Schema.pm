@@ -258,21 +258,21 @@ my @GROUPS = (
         'Snapshots' => [
             [
                 'snapshot_retention_days', 'integer', '3.0', 'both', undef,
-                'Age in days after which a snapshot may go.',
-                planned => 1,
+                'Snapshots that are younger than so many days are not pruned. Without this and snapshot_max_count none is.'
+                    . ' See pvetruenas-snapshots-prune(8).',
             ],
             [
-                'snapshot_max_count', 'integer', '3.0', 'both', undef, 'Snapshots to keep per volume.',
-                planned => 1
+                'snapshot_max_count', 'integer', '3.0', 'both', undef,
+                'The newest so many snapshots of a volume are not pruned.',
             ],
             [
-                'snapshot_auto_cleanup', 'boolean', '3.0', 'both', 0, 'Remove snapshots by these two rules.',
-                planned => 1,
+                'snapshot_auto_cleanup', 'boolean', '3.0', 'both', 0,
+                'Prune snapshots by these two rules without being asked. Those that a guest has in its configuration stay.',
             ],
             [
                 'snapshot_cleanup_schedule', 'string', '3.0', 'both', undef,
-                'When to remove them, a calendar event.',
-                planned => 1,
+                'When to prune them: a calendar event of systemd, as Sun 03:00.',
+                effective => 'daily',
             ],
             [
                 'enable_live_snapshots', 'boolean', '1.0', 'both', undef, 'Snapshots of running guests.',
