@@ -3,7 +3,9 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::snapshots_world::{DISK, calls, change, knows, take, there, while_pve_deletes, world};
+use crate::snapshots_world::{
+    DISK, calls, change, clone, knows, take, there, while_it_waits, while_pve_deletes, world,
+};
 use crate::world::{Ran, World};
 
 const PRUNE: [&str; 5] = ["snapshots", "prune", "from", "--days", "7"];
@@ -196,4 +198,51 @@ fn what_stands_on_a_disk_that_the_guest_s_snapshot_does_not_have_stays() {
     assert!(!ran.stdout.contains("VM 100"), "{}", ran.stdout);
     assert!(there(&world).contains(&"vm-100-disk-0@one".to_owned()));
     assert_eq!(calls(&world), "");
+}
+
+/// A deletion that PVE begins and cannot end would leave the guest locked: it is not begun when meanwhile …
+#[rstest]
+#[case::a_clone_was_made(|world: &World| clone(world, "one"), "is the origin of: tank/a-clone")]
+#[case::somebody_holds_it(
+    |world: &World| change(world, &format!("{DISK}@one"), |snapshot| {
+        snapshot.holds.insert("truenas".into(), 1);
+    }),
+    "snapshots are held: "
+)]
+#[case::it_was_protected(
+    |world: &World| world.nas.server.nas(|tables| {
+        let guid = tables.zfs.snapshots[&format!("{DISK}@one")].guid;
+        let user = &mut tables.zfs.datasets.get_mut(DISK).unwrap().user;
+        user.insert(format!("pve-storage-truenas:protected-snapshot-{guid}"), "one".into());
+    }),
+    "@one' is protected"
+)]
+#[case::a_task_is_at_the_guest(
+    |world: &World| {
+        let config = world.vm_config();
+        world.vm(&format!("lock: backup\n{}", config.strip_prefix("boot: order=scsi0\n").unwrap()));
+    },
+    "a task is at VM 100: backup"
+)]
+#[case::the_guest_is_on_another_node(
+    |world: &World| {
+        let nodes = world.node.join("etc-pve/nodes");
+        let name = "qemu-server/100.conf";
+        std::fs::rename(nodes.join("pve1").join(name), nodes.join("pve2").join(name)).unwrap();
+    },
+    "VM 100 is on node 'pve2' by now"
+)]
+#[case::the_guest_has_gone(
+    |world: &World| std::fs::remove_file(world.node.join("etc-pve/nodes/pve1/qemu-server/100.conf")).unwrap(),
+    "VM 100 has gone"
+)]
+#[case::the_guest_has_it_no_more(|world: &World| knows(world, &["two"]), "VM 100 does not have it any more")]
+fn pve_is_not_called_when(#[case] meanwhile: fn(&World), #[case] words: &str) {
+    let world = two();
+    take(&world, "vm-900-disk-0", "lost", 20);
+    let ran = while_it_waits(&world, &[ALL.as_slice(), &["--apply"]].concat(), meanwhile);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains(words), "{}", ran.stdout);
+    assert_eq!(calls(&world), "");
+    assert_eq!(there(&world), ["vm-100-disk-0@one", "vm-100-disk-0@two"]);
 }

@@ -1,12 +1,13 @@
 //! `snapshots prune`: of what no guest knows, what no rule keeps, and never what somebody may need.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::json;
 
-use crate::snapshots_world::{DISK, calls, change, clone, knows, take, take_foreign, there, world};
+use crate::snapshots_world::{
+    DISK, calls, change, clone, knows, take, take_foreign, there, while_it_waits, world,
+};
 use crate::world::{Ran, World};
 
 const PRUNE: [&str; 5] = ["snapshots", "prune", "from", "--days", "7"];
@@ -196,34 +197,7 @@ fn where_the_guests_are_not_known_nothing_goes() {
 fn what_somebody_needs_by_now_stays(#[case] meanwhile: fn(&World)) {
     let world = world(&[]);
     take(&world, "vm-100-disk-0", "one", 20);
-    let lock = world.node.join("etc-pve/priv/lock/storage-from");
-    fs::create_dir_all(&lock).unwrap();
-    let sent = world.nas.server.traffic().len();
-    let running = world
-        .command(&[PRUNE.as_slice(), &["--apply"]].concat())
-        .spawn()
-        .unwrap();
-    let looked = |world: &World| {
-        let traffic = world.nas.server.traffic();
-        let answered = traffic[sent..]
-            .iter()
-            .filter(|line| line["dir"] == "recv")
-            .count();
-        let all = traffic[sent..]
-            .iter()
-            .filter(|line| line["dir"] == "send")
-            .count();
-        all > 10 && answered == all
-    };
-    let since = Instant::now();
-    while !looked(&world) && since.elapsed() < Duration::from_secs(8) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    // The answer to the second flight has been read by then.
-    std::thread::sleep(Duration::from_millis(300));
-    meanwhile(&world);
-    fs::remove_dir(&lock).unwrap();
-    let ran = Ran::of(&running.wait_with_output().unwrap());
+    let ran = while_it_waits(&world, &[PRUNE.as_slice(), &["--apply"]].concat(), meanwhile);
     assert_eq!(ran.code, 2, "{}", ran.stdout);
     assert!(ran.stdout.contains("  not deleted: "), "{}", ran.stdout);
     assert_eq!(there(&world), ["vm-100-disk-0@one"]);

@@ -1,8 +1,10 @@
 //! Snapshots of every kind, on disks of guests of a cluster of two nodes.
 
+use std::time::{Duration, Instant};
+
 use pve_storage_truenas::ops;
 
-use crate::world::{By, World};
+use crate::world::{By, Ran, World};
 
 pub const DISK: &str = "tank/proxmox/vm-100-disk-0";
 pub const DAY: i64 = 24 * 60 * 60;
@@ -57,6 +59,28 @@ pub fn while_pve_deletes<T>(world: &World, fulls: &[&str], run: impl FnOnce() ->
         over.store(true, std::sync::atomic::Ordering::Relaxed);
         result
     })
+}
+
+/// A run that has looked at everything and waits for PVE's lock, while something happens.
+pub fn while_it_waits(world: &World, arguments: &[&str], meanwhile: fn(&World)) -> Ran {
+    let lock = world.node.join("etc-pve/priv/lock/storage-from");
+    std::fs::create_dir_all(&lock).unwrap();
+    let sent = world.nas.server.traffic().len();
+    let running = world.command(arguments).spawn().unwrap();
+    let has_looked = || {
+        let traffic = world.nas.server.traffic();
+        let count = |dir: &str| traffic[sent..].iter().filter(|line| line["dir"] == dir).count();
+        count("send") > 10 && count("recv") == count("send")
+    };
+    let since = Instant::now();
+    while !has_looked() && since.elapsed() < Duration::from_secs(8) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The answer to the second flight has been read by then.
+    std::thread::sleep(Duration::from_millis(300));
+    meanwhile(world);
+    std::fs::remove_dir(&lock).unwrap();
+    Ran::of(&running.wait_with_output().unwrap())
 }
 
 /// The calls of PVE's programs.
