@@ -209,6 +209,21 @@ fn s4_5_the_properties_of_a_snapshot_are_those_of_its_time() {
 }
 
 #[test]
+fn s4_5_26_tells_no_properties_unless_asked() {
+    let (_server, mut client) = with_snapshot(&["--api-version", "26.0.0"]);
+    let one = json!([["id", "=", format!("{}@one", disk())]]);
+    let bare = client.ok("pool.snapshot.query", json!([one]));
+    assert_eq!(bare[0]["properties"], json!({}));
+    let asked = client.ok(
+        "pool.snapshot.query",
+        json!([one, {"extra": {"properties": ["guid"]}}]),
+    );
+    assert!(asked[0]["properties"]["guid"]["rawvalue"].is_string());
+    let bare = client.ok("zfs.resource.snapshot.query", json!([{"paths": [disk()]}]));
+    assert!(bare[0]["properties"].is_null() && bare[0]["guid"].is_u64());
+}
+
+#[test]
 fn versions_26_tells_holds_only_when_asked() {
     let (_server, mut client) = with_snapshot(&["--api-version", "26.0.0"]);
     client.ok("pool.snapshot.hold", json!([format!("{}@one", disk())]));

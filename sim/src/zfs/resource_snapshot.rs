@@ -108,10 +108,11 @@ fn entry(nas: &Nas, name: &str, snapshot: &Snapshot, data: &Value) -> Value {
 }
 
 fn properties(snapshot: &Snapshot, data: &Value) -> Value {
-    if data.get("properties").is_some_and(Value::is_null) {
+    // truenas-api.md §4.5: unlike datasets, snapshots have no default set.
+    let asked = data.texts("properties");
+    if asked.is_empty() {
         return Value::Null;
     }
-    let asked = data.texts("properties");
     let mut values = Map::new();
     for (name, worth) in [
         ("used", Worth::Number(Some(snapshot.used))),
@@ -121,7 +122,7 @@ fn properties(snapshot: &Snapshot, data: &Value) -> Value {
         ("volsize", Worth::Number(Some(snapshot.volsize))),
         ("creation", Worth::Date(snapshot.created)),
     ] {
-        if asked.is_empty() || asked.contains(&name) {
+        if asked.contains(&name) {
             values.insert(
                 name.into(),
                 resource::value(name, &worth, &Source::None, "", data.flag("get_source")),

@@ -41,9 +41,8 @@ pub fn query(nas: &mut Nas, caller: &Caller, args: &Args<'_>) -> Result<Value, F
 
 fn wanted(extra: &Value, line: Line) -> Wanted<'_> {
     let listed = extra.get("properties").is_some_and(Value::is_array);
-    let properties = extra.texts("properties");
-    // Without names 26 takes its default set, older ones take the empty list at its word.
-    let properties = (listed && !(properties.is_empty() && line >= Line::V26)).then_some(properties);
+    // truenas-api.md §4.5: from 26 on there are no properties unless asked for. Older ones take the empty list at its word.
+    let properties = (listed || line >= Line::V26).then(|| extra.texts("properties"));
     Wanted {
         properties,
         holds: extra.flag("holds"),
