@@ -111,5 +111,5 @@ fn a_list_of_snapshots_takes_two_flights_at_the_most(
     let look = || ops::snapshots(&config, Some(&[]), &Retention::default(), 0).unwrap();
     let (found, flights) = during(&nas, look);
     println!("flights over {over:?} on {version}: snapshots {flights}");
-    assert_eq!((found.len(), flights <= 2), (1, true), "{flights}");
+    assert_eq!((found.found.len(), flights <= 2), (1, true), "{flights}");
 }

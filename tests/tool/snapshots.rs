@@ -53,8 +53,8 @@ fn everything_is_shown_with_what_keeps_it(#[values("25.04.2", "25.10.4", "26.0.0
         "vm-100-disk-0@new 1 min 0 B stays: younger than 24 h; younger than 7 days",
         "vm-100-disk-0@vzdump 9 d 0 B stays: of a backup or a replication of Proxmox VE",
         "vm-100-disk-0@__base__ 8 d 0 B stays: the clones of a template are made from it",
-        "vm-100-disk-0@auto-2026-11-22_00-00 8 d 0 B stays: not made by Proxmox VE",
-        "vm-100-disk-0@hourly 8 d 0 B stays: not made by Proxmox VE",
+        "vm-100-disk-0@auto-2026-11-22_00-00 8 d 0 B stays: not one of Proxmox VE by its name or mark",
+        "vm-100-disk-0@hourly 8 d 0 B stays: not one of Proxmox VE by its name or mark",
         "vm-900-disk-0@other 5 d 0 B stays: younger than 7 days",
     ];
     let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -191,8 +191,7 @@ fn programs_are_told_all_of_a_snapshot() {
     let none = world.run(&["snapshots", "list", "--volume", "from:vm-100-disk-7"]);
     assert_eq!(none.code, 2);
     assert!(
-        none.stdout
-            .contains("volume 'from:vm-100-disk-7' has no snapshots"),
+        none.stdout.contains("there is no volume 'from:vm-100-disk-7'"),
         "{}",
         none.stdout
     );

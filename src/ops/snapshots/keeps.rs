@@ -13,7 +13,7 @@ pub enum Keep {
     Template,
     /// Of PVE's own work: a backup, a replication.
     Reserved,
-    /// PVE did not make it.
+    /// PVE did not make it, as far as name and mark tell.
     Foreign,
     /// Whether PVE made it was not looked at: there are too many of its kind.
     NotLookedAt,
@@ -88,7 +88,7 @@ impl fmt::Display for Keep {
         match self {
             Self::Template => f.write_str("the clones of a template are made from it"),
             Self::Reserved => f.write_str("of a backup or a replication of Proxmox VE"),
-            Self::Foreign => f.write_str("not made by Proxmox VE"),
+            Self::Foreign => f.write_str("not one of Proxmox VE by its name or mark"),
             Self::NotLookedAt => f.write_str("not looked at, there are too many"),
             Self::OtherCluster(id) => write!(f, "of another cluster ({id})"),
             Self::Clones(clones) => write!(f, "the origin of {}", clones.join(", ")),

@@ -1,6 +1,6 @@
 //! Every snapshot of a storage's volumes, with what keeps it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::leftovers::{MOST, YOUNG};
 use super::super::look::{Look, Owner, owner, spelling};
@@ -41,6 +41,14 @@ pub struct Found {
     pub verdict: Option<Verdict>,
 }
 
+/// What a storage has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshots {
+    pub volumes: HashSet<ZvolName>,
+    /// By volume, oldest first.
+    pub found: Vec<Found>,
+}
+
 /// A volume of this storage.
 struct Volume<'a> {
     zvol: &'a ZvolName,
@@ -55,14 +63,14 @@ pub fn snapshots(
     guests: Option<&[Guest]>,
     retention: &Retention,
     now: u64,
-) -> Result<Vec<Found>> {
+) -> Result<Snapshots> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
     on(config, "look for snapshots", "", || {
         find(config, guests.as_ref(), retention, now)
     })
 }
 
-fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u64) -> Result<Vec<Found>> {
+fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u64) -> Result<Snapshots> {
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Work, LIST_SNAPSHOTS);
     let otherwise = Otherwise::ask(config, &mut api);
@@ -105,7 +113,10 @@ fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u6
         found.push((order, of_volume(volume, &facts, guests)));
     }
     found.sort_by(|(order, one), (other_order, other)| (&one.zvol, order).cmp(&(&other.zvol, other_order)));
-    Ok(judged(found, retention, now))
+    Ok(Snapshots {
+        volumes: volumes.keys().map(|zvol| (*zvol).clone()).collect(),
+        found: judged(found, retention, now),
+    })
 }
 
 fn of_volume(volume: &Volume<'_>, facts: &Facts<'_>, guests: Option<&Guests>) -> Found {

@@ -10,7 +10,7 @@ mod schedule;
 
 pub use guests::{OfGuest, delete_through_pve, of_guests};
 pub use keeps::Keep;
-pub use listing::{Found, snapshots};
+pub use listing::{Found, Snapshots, snapshots};
 pub use policy::{Verdict, Why};
 pub use protect::{protect_snapshot, snapshot_is_protected};
 pub use prune::{goes, kept_by_guest_alone, prune};

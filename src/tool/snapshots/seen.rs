@@ -11,7 +11,7 @@ use crate::config::guest::{Disk, Guest};
 use crate::config::retention::Retention;
 use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{self, Found, Verdict};
+use crate::ops::{self, Found, Snapshots, Verdict};
 use crate::volume::ZvolName;
 
 /// One storage, and what it has.
@@ -91,28 +91,25 @@ impl Scope {
                 Some(given) => given,
                 None => section.cleanup()?.retention,
             };
-            let found = ops::snapshots(&section.config()?, guests, &retention, age::now())?;
-            Ok(Looked { retention, found })
+            let there = ops::snapshots(&section.config()?, guests, &retention, age::now())?;
+            self.all_are_there(&section.storeid, &there)?;
+            Ok(Looked {
+                retention,
+                found: there.found,
+            })
         });
-        let seen = looked.into_iter().map(|(storeid, looked)| Seen {
-            looked: looked.and_then(|looked| self.all_are_there(&storeid, looked)),
-            storeid,
-        });
+        let seen = looked
+            .into_iter()
+            .map(|(storeid, looked)| Seen { storeid, looked });
         seen.collect()
     }
 
-    /// A volume that was named and has no snapshot may be one that is not there.
-    fn all_are_there(&self, storeid: &str, looked: Looked) -> Result<Looked> {
-        let missing = self.volumes.iter().find(|disk| {
-            disk.storeid == storeid && !looked.found.iter().any(|found| found.zvol == disk.zvol)
-        });
-        match missing {
-            None => Ok(looked),
-            Some(disk) => Err(
-                Error::new(Kind::NotFound, format!("volume '{disk}' has no snapshots")).advice(format!(
-                    "see: pvetruenas snapshots list {storeid}; pvesm list {storeid}"
-                )),
-            ),
+    fn all_are_there(&self, storeid: &str, there: &Snapshots) -> Result<()> {
+        let mut of_storage = self.volumes.iter().filter(|disk| disk.storeid == storeid);
+        match of_storage.find(|disk| !there.volumes.contains(&disk.zvol)) {
+            None => Ok(()),
+            Some(disk) => Err(Error::new(Kind::NotFound, format!("there is no volume '{disk}'"))
+                .advice(format!("see: pvesm list {storeid}"))),
         }
     }
 }
