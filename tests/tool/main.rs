@@ -40,6 +40,7 @@ mod round_trips;
 mod seen;
 mod setup;
 mod snapshots;
+mod snapshots_faults;
 mod snapshots_guests;
 mod snapshots_protect;
 mod snapshots_prune;
