@@ -98,6 +98,25 @@ fn nothing_else_goes(#[values("25.04.2", "25.10.4", "26.0.0", "27.0.0")] version
     );
 }
 
+/// 1.x and 2.x wrote no marks, and a name alone is not enough for what nobody named.
+#[rstest]
+fn what_has_no_mark_stays(#[values("25.04.2", "25.10.4", "26.0.0", "27.0.0")] version: &str) {
+    let world = world(&["--api-version", version]);
+    take(&world, "vm-100-disk-0", "one", 30);
+    world.strip_marks();
+    change(&world, &format!("{DISK}@one"), |snapshot| snapshot.user.clear());
+    apply(&world).must_be_done();
+    assert_eq!(there(&world), ["vm-100-disk-0@one"]);
+    let listed = world.run(&["snapshots", "list", "from"]);
+    assert!(
+        listed
+            .stdout
+            .ends_with("stays: not one of Proxmox VE by its name or mark\n"),
+        "{}",
+        listed.stdout
+    );
+}
+
 #[test]
 fn without_a_rule_nothing_goes() {
     let world = three();

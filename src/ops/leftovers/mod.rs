@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 pub(super) use abandoned::{YOUNG, free_snapshots};
 pub use abandoned::{free_abandoned, may_be_freed};
 pub use repair::rename_back;
-pub(super) use snapshots::MOST;
 
 use super::change::change;
 use super::free::{free_image_finish, remove_lost_export};

@@ -17,7 +17,7 @@ use crate::volume::mark::snapshot_nonce;
 use crate::volume::{SnapName, ZvolName};
 
 /// So many are looked at; the others when these are gone.
-pub(in crate::ops) const MOST: usize = 200;
+pub const MOST: usize = 200;
 
 /// The first version that tells of many at once whose they are.
 const TELLS_OF_MANY: (u32, u32) = (26, 0);
@@ -30,7 +30,7 @@ pub struct Asked {
 /// What the pool has, and how it can be asked for more.
 pub struct Known {
     pub names: Vec<Named>,
-    tells_of_many: bool,
+    pub tells_of_many: bool,
 }
 
 /// Goes out with the next flight.
@@ -73,7 +73,7 @@ pub fn stale(
 }
 
 /// An older server is asked for each; of a connection ten calls are on their way at once.
-fn details(suspects: &[&str], at_once: bool, api: &mut Api) -> Result<Vec<Snapshot>> {
+pub fn details(suspects: &[&str], at_once: bool, api: &mut Api) -> Result<Vec<Snapshot>> {
     if at_once {
         match api.ask(snapshot::these_with_marks(suspects)) {
             // Where one has gone meanwhile nothing is told of the others.
@@ -84,7 +84,11 @@ fn details(suspects: &[&str], at_once: bool, api: &mut Api) -> Result<Vec<Snapsh
     let mut flight = Flight::default();
     let tickets: Vec<_> = suspects
         .iter()
-        .map(|full| flight.add(snapshot::one(full)))
+        .map(|full| match at_once {
+            // It shows no marks, and no properties that were not asked for.
+            true => flight.add(snapshot::exactly(full)),
+            false => flight.add(snapshot::one(full)),
+        })
         .collect();
     let mut answers = api.send(flight)?;
     let mut found = Vec::new();

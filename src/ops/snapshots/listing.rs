@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::leftovers::{MOST, YOUNG};
+use super::super::leftovers::YOUNG;
+use super::super::leftovers::snapshots::{self as suspects, MOST};
 use super::super::look::{Look, Owner, owner, spelling};
 use super::super::others::Otherwise;
 use super::super::{LIST_SNAPSHOTS, api, on};
@@ -10,9 +11,9 @@ use super::keeps::{Facts, Keep, keeps};
 use super::policy::{Taken, Verdict, judge};
 use super::protect;
 use crate::api::dataset::{self, Resource};
-use crate::api::snapshot::{self as api_snapshot, Named};
+use crate::api::snapshot::{Named, Snapshot};
 use crate::api::snapshot_list::{self, Listed};
-use crate::api::{Api, Flight, Lane, system};
+use crate::api::{Api, Lane};
 use crate::config::Config;
 use crate::config::guest::{Guest, Guests};
 use crate::config::retention::Retention;
@@ -75,20 +76,20 @@ fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u6
     let mut api = api(config, Lane::Work, LIST_SNAPSHOTS);
     let otherwise = Otherwise::ask(config, &mut api);
     let origins = api.with_next(dataset::origins_in_pool_of(&config.dataset));
-    let names = api.with_next(api_snapshot::names_in_pool_of(&config.dataset));
-    let version = api.with_next(system::version());
+    let asked = suspects::ask(config, &mut api);
     let look = Look::listing(config, transport.as_ref(), &mut api)?;
     let otherwise = Otherwise::came(otherwise, &mut api)?;
     let clones = clones(api.came(origins)?);
-    let names = api.came(names);
+    let known = asked.came(&mut api)?;
     let volumes = volumes(config, &look, &otherwise)?;
-    let is_26 = api.came(version)?.line.0 >= 26;
-    let marked = is_26.then(|| api.ask(snapshot_list::below(&config.dataset)));
+    let marked = known
+        .tells_of_many
+        .then(|| api.ask(snapshot_list::below(&config.dataset)));
     let (rows, marks) = match marked {
         Some(Err(error)) if error.kind != Kind::NoMethod => return Err(error),
         Some(Ok(rows)) => (rows, HashMap::new()),
         // Betas of 26 may lack it.
-        Some(Err(_)) | None => before_26(config, &volumes, guests, names?, &mut api)?,
+        Some(Err(_)) | None => before_26(config, &volumes, guests, &known.names, &mut api)?,
     };
     let mut found = Vec::new();
     for listed in rows {
@@ -207,10 +208,10 @@ fn before_26(
     config: &Config,
     volumes: &HashMap<&ZvolName, Volume<'_>>,
     guests: Option<&Guests>,
-    names: Vec<Named>,
+    names: &[Named],
     api: &mut Api,
 ) -> Result<(Vec<Listed>, HashMap<String, bool>)> {
-    let mut suspects: Vec<String> = names.into_iter().map(|named| named.name).collect();
+    let mut suspects: Vec<&str> = names.iter().map(|named| named.name.as_str()).collect();
     suspects.retain(|full| could_be_pruned(config, volumes, guests, full));
     if suspects.len() > MOST {
         logging::warn(format!(
@@ -220,23 +221,18 @@ fn before_26(
         suspects.truncate(MOST);
     }
     let rows = api.with_next(snapshot_list::below_without_marks(&config.dataset));
-    let mut flight = Flight::default();
-    let tickets: Vec<_> = suspects
-        .iter()
-        .map(|full| flight.add(api_snapshot::one(full)))
-        .collect();
-    let mut answers = api.send(flight)?;
     let mut marks = HashMap::new();
-    for ticket in tickets {
-        for snapshot in answers.take(ticket)? {
-            let name = SnapName::parse(parts_of(&snapshot.name).1).ok();
-            let is_ours = name.is_some_and(|name| {
-                !snapshot.shows_marks || snapshot_nonce(&name, &snapshot.user_properties).is_some()
-            });
-            marks.insert(snapshot.name, is_ours);
-        }
+    for snapshot in suspects::details(&suspects, false, api)? {
+        let has_mark = has_mark(&snapshot);
+        marks.insert(snapshot.name, has_mark);
     }
     Ok((api.came(rows)?, marks))
+}
+
+/// Whoever names a snapshot may free one of 1.x or 2.x, which has none; nobody names those that are pruned.
+fn has_mark(snapshot: &Snapshot) -> bool {
+    let name = SnapName::parse(parts_of(&snapshot.name).1).ok();
+    name.is_some_and(|name| snapshot_nonce(&name, &snapshot.user_properties).is_some())
 }
 
 /// With a name that PVE gives its users, of a guest's volume, and no guest knows it.
