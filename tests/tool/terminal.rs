@@ -21,7 +21,7 @@ const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
 
 /// What each verb shows something for, and changes nothing. `setup` and `deploy` want more, and come by themselves.
-const VERBS: [&[&str]; 12] = [
+const VERBS: [&[&str]; 13] = [
     &["adopt", "from"],
     &["audit"],
     &["bench", "from"],
@@ -30,6 +30,7 @@ const VERBS: [&[&str]; 12] = [
     &["orphans"],
     &["report"],
     &["rotate-key", "from"],
+    &["snapshots", "list", "from"],
     &["thin"],
     &["transport-move", "from:vm-100-disk-0", "--to", "to"],
     &[
