@@ -2,6 +2,7 @@
 
 use super::super::Said;
 use super::super::arguments::PruneSnapshots;
+use super::super::progress::Progress;
 use super::pruned::{Outcome, State, Storage, Unit, exit, object, text};
 use super::scheduled;
 use super::seen::{Looked, Scope, Seen};
@@ -97,6 +98,7 @@ fn deleted(scope: &Scope, storeid: &str, found: &[Found]) -> Vec<State> {
     if found.is_empty() {
         return Vec::new();
     }
+    Progress::new().say(&format!("{storeid}: delete {} snapshots", found.len()));
     match scope.config(storeid) {
         Ok(config) => ops::prune(&config, &found).into_iter().map(State::of).collect(),
         Err(error) => found.iter().map(|_| State::Failed(error.clone())).collect(),
@@ -109,6 +111,8 @@ fn of_guest(order: &PruneSnapshots, unit: OfGuest) -> Unit {
         (None, Err(error)) => State::Failed(error),
         (None, Ok(false)) => State::Elsewhere,
         (None, Ok(true)) if order.apply => {
+            // PVE takes its time, disk by disk.
+            Progress::new().say(&unit.command());
             let config = |storeid: &str| Section::named(storeid)?.config();
             State::of(ops::delete_through_pve(&unit, config))
         }
