@@ -85,7 +85,7 @@ impl World {
             "--dataset",
             "spare/other",
             "--limiter-window",
-            "1000",
+            "100",
             "--link-delay",
             "0",
         ];
