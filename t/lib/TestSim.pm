@@ -88,8 +88,10 @@ sub configure ($self, $storeid, %given) {
 
 # Calls the API as somebody else would. Wants a server that was started with plain => ''.
 sub by_hand ($self, $method, $params) {
-    my @command = (root() . '/rig/tests/api', untaint("$self->{host}:$self->{plain}"), $KEY, $method,
-        encode_json($params));
+    my @command = (
+        root() . '/rig/tests/api', untaint("$self->{host}:$self->{plain}"), $KEY, $method,
+        encode_json($params)
+    );
     open my $output, '-|', @command or die "$command[0]: $!";
     local $/ = undef;
     my $said = <$output>;

@@ -515,6 +515,7 @@ fn where_no_portal_answers_everything_is_taken_back() {
 #[case::without_effect("ignore", "pvesm reported success, but storage.cfg has not got the storage")]
 fn what_pvesm_does_not_add_is_taken_back(#[case] trouble: &str, #[case] cause: &str) {
     let site = Site::new(&[]);
+    site.clear();
     let (before, cfg) = (site.state(), site.storage_cfg());
     site.world.trouble("pvesm", trouble);
     let ran = site.whole();

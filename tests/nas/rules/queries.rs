@@ -76,7 +76,8 @@ pub fn rule_plain_select_is_how_holds_are_found_on_26() {
     client.ok("pool.snapshot.hold", json!([format!("{zvol}@kept")]));
     let error = nas.free(&volname).unwrap_err();
     assert!(error.to_string().contains("snapshots are held"), "{error}");
-    let nested = json!([[], {"select": ["name", "properties.used.value"]}]);
+    let nested =
+        json!([[], {"select": ["name", "properties.used.value"], "extra": {"properties": ["used"]}}]);
     let rows = client.ok("pool.snapshot.query", nested);
     assert_eq!(rows, json!([{"name": format!("{zvol}@kept")}]));
 }
