@@ -43,6 +43,17 @@ impl Section {
         }
     }
 
+    /// Whether that storage stands there; another one of the name may have come meanwhile. By what tells storages apart: lists
+    /// and flags PVE writes in its own way.
+    pub fn has(storeid: &str, wanted: &Raw) -> Result<bool> {
+        let same = |section: &Self| {
+            let mut keys = ["api_host", "dataset"].into_iter();
+            section.storeid == storeid
+                && keys.all(|key| section.value(key) == wanted.get(key).map(String::as_str))
+        };
+        Ok(Self::all_or_none()?.iter().any(same))
+    }
+
     /// The storage of that name.
     pub fn named(storeid: &str) -> Result<Self> {
         match parse(&text()?)

@@ -101,6 +101,23 @@ pub fn install(node: &Node, words: &[&str]) -> Result<()> {
     }
 }
 
+/// Whether the perl of that node can load the library, whatever storages there are.
+pub fn can_load(node: &Node) -> Result<()> {
+    let words = ["perl", "-MPVE::Storage::TrueNAS::Native", "-e", "1"];
+    let finished = run(node, &words, Deadline::within(ASK))?;
+    match finished.code {
+        Some(0) => Ok(()),
+        _ => Err(Error::new(
+            Kind::Host,
+            format!("the library cannot be loaded: {}", last_lines(&finished.output)),
+        )
+        .advice(format!(
+            "look at it on that node: ssh root@{}; dpkg --audit",
+            node.name
+        ))),
+    }
+}
+
 /// What `pvetruenas health` of that node says of the node itself: the text of what is critical.
 pub fn critical(node: &Node) -> Result<Vec<String>> {
     let answer = ask(node, &[PROGRAM, "health", "--json"])?;

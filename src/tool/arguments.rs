@@ -1,14 +1,20 @@
 //! What can be typed.
 
+mod bench;
+mod setup;
 mod snapshots;
+mod troubleshoot;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::troubleshoot::Symptom;
-use crate::volume::size;
+pub use bench::Bench;
+pub use setup::Setup;
 pub use snapshots::{ListSnapshots, ProtectSnapshot, PruneSnapshots, Rules, Snapshots, SnapshotsVerb};
+pub use troubleshoot::Troubleshoot;
+
+use crate::volume::size;
 
 /// Looks after TrueNAS storages of a Proxmox VE node
 ///
@@ -88,7 +94,7 @@ pub enum Verb {
     ///
     /// Whatever fails, and when a signal comes, what was made is freed; what cannot be freed is named with the command that does it.
     /// The volumes of a run that was killed are shown by pvetruenas orphans.
-    #[command(after_long_help = BENCH_JSON)]
+    #[command(after_long_help = bench::JSON)]
     Bench(Bench),
     /// Print figures of the storages for Prometheus
     ///
@@ -148,7 +154,7 @@ pub enum Verb {
     /// way to log in but an API key; then the given key is that of an administrator, is used for nothing else, and is not stored.
     ///
     /// With --apply the storage is added through pvesm. Whatever fails is taken back.
-    #[command(after_long_help = SETUP_JSON)]
+    #[command(after_long_help = setup::JSON)]
     Setup(Box<Setup>),
     /// Show how much of each pool is promised to volumes, and whether there is room for it
     ///
@@ -180,7 +186,7 @@ pub enum Verb {
     /// the last day. Nothing is changed: it proposes the commands.
     ///
     /// Symptoms: inactive, cannot-create, missing-disk, guest-does-not-start, slow, refused, login.
-    #[command(after_long_help = TROUBLESHOOT_JSON)]
+    #[command(after_long_help = troubleshoot::JSON)]
     Troubleshoot(Troubleshoot),
     /// Say who uses a volume on this node
     ///
@@ -318,29 +324,6 @@ pub struct Audit {
     pub lines: u32,
 }
 
-const TROUBLESHOOT_JSON: &str = "\
-Exit status: 0 nothing was found, 1 something that may be the reason, 2 something that is critical, or a look failed.
-
-With --json: \"verb\", \"warnings\" (a list), \"symptom\", \"storages\" (a list, each with \"storage\", \"found\" (a list, the worst first, \
-each with \"check\", \"grade\", \"text\", \"meaning\", \"advice\"), \"fine\" (names of checks), \"failed_lately\" (a list, each with \"time\", \
-\"operation\", \"object\", \"error\"), \"otherwise\"; or with \"error\" and \"advice\").";
-
-#[derive(Debug, Default, Args)]
-pub struct Troubleshoot {
-    /// What you see
-    #[arg(value_name = "SYMPTOM", value_enum)]
-    pub symptom: Option<Symptom>,
-    /// The storages to look at; all of this type where none is given
-    #[arg(value_name = "STOREID", value_parser = storeid)]
-    pub storages: Vec<String>,
-    /// All storages of this type, without a question
-    #[arg(long, conflicts_with = "storages")]
-    pub all_storages: bool,
-    /// The disk that it is about, as Proxmox VE calls it
-    #[arg(long, value_name = "VOLID", value_parser = volid, conflicts_with_all = ["storages", "all_storages"])]
-    pub volume: Option<String>,
-}
-
 const DEPLOY_JSON: &str = "\
 Exit status: 0 all have the version, 1 some are to get it, 2 refused or failed.
 
@@ -355,51 +338,6 @@ pub struct Deploy {
     /// The folder with the packages: one pve-storage-truenas, and a pve-storage-truenas-native for each perl
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub packages: PathBuf,
-    /// Do it
-    #[arg(long)]
-    pub apply: bool,
-}
-
-const BENCH_JSON: &str = "\
-Exit status: 0 measured; 1 something is more than 1.5 times slower than the baseline, or with another warning; 2 refused or failed.
-
-With --json: \"verb\", \"warnings\" (a list), \"storage\", \"state\" (planned, measured or failed). When planned: \"truenas\", \
-\"transport\", \"owner\" (the VMID), \"size\" in bytes, \"runs\", \"seconds\" (of each load, or null), \"earlier\" (volumes of other \
-runs). When measured: \"now\" and \"baseline\" (or null; each with \"date\" in seconds since 1970, \"plugin\", \"truenas\", \"transport\", \
-\"size\", \"runs\"), \"rows\" (a list, each with \"what\", \"unit\": ms, MiB/s or IOPS; \"median\", \"least\", \"most\", \"baseline\", \
-\"ratio\": how many times slower than the baseline), \"saved\" (the file, or null). When it failed: \"error\", \"advice\", \"left_behind\" (a list).";
-
-#[derive(Debug, Args)]
-pub struct Bench {
-    /// The storage to measure
-    #[arg(value_name = "STOREID", value_parser = storeid)]
-    pub storage: String,
-    /// So many runs
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub runs: u32,
-    /// Size of the volumes, like 512M or 4G
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = bytes)]
-    pub size: u64,
-    /// Read and write with fio too
-    #[arg(long)]
-    pub fio: bool,
-    /// So long for each load of fio
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "fio", value_parser = clap::value_parser!(u32).range(1..=3600))]
-    pub seconds: u32,
-    /// Compare with a saved result, by its NAME or FILE; with the last one of the storage where none is given
-    #[arg(
-        long,
-        value_name = "NAME|FILE",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "",
-        value_parser = place_or_none
-    )]
-    pub compare: Option<String>,
-    /// Save the result under this NAME in /var/lib/pve-storage-truenas/bench, or in a FILE, which has a slash; otherwise
-    /// under the name of the storage, where nothing is compared
-    #[arg(long, value_name = "NAME|FILE", value_parser = place)]
-    pub save: Option<String>,
     /// Do it
     #[arg(long)]
     pub apply: bool,
@@ -471,68 +409,6 @@ pub struct Report {
     /// How much of the journal
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub lines: u32,
-}
-
-const SETUP_JSON: &str = "\
-Exit status: 0 it could be, or was, set up so; 1 with a warning, or something is missing; 2 refused or failed: nothing is left behind that is not named.
-
-With --json: \"verb\", \"warnings\" (a list), \"storage\", \"state\" (planned, added or failed), \"findings\" (a list, each with \
-\"state\": ok, missing, to make, to come or warning; \"what\", \"text\", \"advice\"), \"made\" (a list), \"section\" (the keys of storage.cfg). \
-When it failed: \"error\", \"advice\", \"left_behind\" (a list).";
-
-#[derive(Debug, Default, Args)]
-pub struct Setup {
-    /// The name of the new storage
-    #[arg(value_name = "STOREID", value_parser = storeid)]
-    pub storage: Option<String>,
-    /// Host name or address of the TrueNAS, or HOST:PORT
-    #[arg(long, value_name = "HOST")]
-    pub host: Option<String>,
-    /// Port of its web interface, where it is not 443
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-    /// The API key, in a file that only root can read, or from standard input for -
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-    /// The user of that key, where the TrueNAS does not tell
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-    /// Accept the certificate with this SHA-256 fingerprint; several are separated by commas
-    #[arg(long, value_name = "SHA256")]
-    pub fingerprint: Option<String>,
-    /// Accept certificates of the authority in this file
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<String>,
-    /// The dataset that the volumes come below, like tank/proxmox
-    #[arg(long, value_name = "POOL/NAME")]
-    pub dataset: Option<String>,
-    /// iscsi or nvme-tcp; what --target or --subsystem say where it is not given
-    #[arg(long, value_name = "TRANSPORT")]
-    pub transport: Option<String>,
-    /// The IQN of the iSCSI target
-    #[arg(long, value_name = "IQN", conflicts_with = "subsystem")]
-    pub target: Option<String>,
-    /// The NQN of the NVMe subsystem
-    #[arg(long, value_name = "NQN")]
-    pub subsystem: Option<String>,
-    /// A data portal, as ADDRESS or ADDRESS:PORT; may be given more than once
-    #[arg(long = "portal", value_name = "ADDRESS")]
-    pub portals: Vec<String>,
-    /// Another key of storage.cfg; may be given more than once
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Make this user for the storage; the given key is that of an administrator then
-    #[arg(long, value_name = "NAME")]
-    pub new_user: Option<String>,
-    /// Make what is missing on the TrueNAS
-    #[arg(long)]
-    pub create: bool,
-    /// Do not ask before it is done
-    #[arg(long)]
-    pub yes: bool,
-    /// Do it
-    #[arg(long)]
-    pub apply: bool,
 }
 
 const THIN_JSON: &str = "\

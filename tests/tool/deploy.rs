@@ -33,8 +33,13 @@ case $words in
             printf 'Package: %s\nStatus: install ok installed\nVersion: 3.0.1\n\n' $package >>"$node/remote.$name"
         done
         ;;
+    'perl -MPVE::Storage::TrueNAS::Native -e 1')
+        [[ $trouble != unloadable ]] || { echo 'Can not locate loadable object'; exit 2; }
+        ;;
     */pvetruenas*)
-        [[ $trouble != broken ]] || check='{"grade":"critical","text":"the library cannot be loaded"}'
+        # As where there is no storage of this type yet.
+        [[ $trouble != '' ]] || { echo '{"verb":"health","state":"failed","error":"storage.cfg has no storage"}'; exit 2; }
+        [[ $trouble != broken ]] || check='{"grade":"critical","text":"the module is gone"}'
         echo "{\"verb\":\"health\",\"node\":{\"checks\":[$check]}}"
         exit 2
         ;;
@@ -233,7 +238,11 @@ fn a_node_with_the_former_package_hands_its_file_over_in_one_step() {
 #[rstest]
 #[case::refused("refuse", "E: it is locked")]
 #[case::without_effect("ignore", "it has no version and no version afterwards")]
-#[case::that_cannot_be_loaded("broken", "the packages are installed, and the library cannot be loaded")]
+#[case::whose_library_cannot_be_loaded(
+    "unloadable",
+    "the library cannot be loaded: Can not locate loadable object"
+)]
+#[case::whose_health_is_critical("broken", "the packages are installed, and the module is gone")]
 fn the_first_that_fails_ends_it(#[case] trouble: &str, #[case] cause: &str) {
     let lab = Lab::new();
     lab.trouble("pve3", trouble);

@@ -7,6 +7,23 @@ use std::path::{Path, PathBuf};
 use crate::health::world;
 use crate::world::{NQN, OTHER_DATASET, OTHER_TARGET, Ran, World};
 
+/// Of the file, in their order.
+pub const PARTS: [&str; 13] = [
+    "versions",
+    "storage.cfg",
+    "health",
+    "orphans",
+    "metrics",
+    "audit",
+    "kernel",
+    "iSCSI sessions",
+    "NVMe controllers and namespaces",
+    "multipath maps",
+    "/dev/truenas",
+    "/run/pve-storage-truenas",
+    "journal",
+];
+
 const NEXT: &str = "2-nextnextnextnext";
 const OLD: &str = "3-oldoldoldoldold";
 const CHAP: &str = "chap-Secret-of-twelve";
@@ -92,24 +109,7 @@ fn a_report_has_all_that_is_asked_first() {
         ran.stdout
     );
     let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("== ")).collect();
-    assert_eq!(
-        headings,
-        [
-            "versions",
-            "storage.cfg",
-            "health",
-            "orphans",
-            "metrics",
-            "audit",
-            "kernel",
-            "iSCSI sessions",
-            "NVMe controllers and namespaces",
-            "multipath maps",
-            "/dev/truenas",
-            "/run/pve-storage-truenas",
-            "journal"
-        ]
-    );
+    assert_eq!(headings, PARTS);
     for told in [
         concat!("pvetruenas ", env!("CARGO_PKG_VERSION"), "\n"),
         "pve-manager 9.0.3 (install ok installed)\n\n",

@@ -211,6 +211,13 @@ fn run_on(world: &World, words: &[&str]) {
     assert!(status.unwrap().success());
 }
 
+/// Those that SECURITY.md has for volumes over iSCSI.
+fn listed_roles() -> Vec<String> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/SECURITY.md")).unwrap();
+    let listed = page.lines().find(|line| line.starts_with("- iSCSI: ")).unwrap();
+    listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
 #[test]
 fn a_plan_changes_nothing_and_tells_the_command_that_would() {
     let site = Site::new(&[]);
@@ -296,9 +303,7 @@ fn every_version_is_set_up(#[values("25.04.2", "25.10.0", "26.0.0", "27.0.0")] v
 fn the_user_may_do_what_volumes_need_and_nothing_else() {
     let site = Site::new(&[]);
     site.whole().must_be_done();
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/SECURITY.md")).unwrap();
-    let listed = page.lines().find(|line| line.starts_with("- iSCSI: ")).unwrap();
-    let listed: BTreeSet<String> = listed.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let listed: BTreeSet<String> = listed_roles().into_iter().collect();
     site.world.nas.server.nas(|tables| {
         let user = tables.accounts.named(USER).unwrap();
         assert!(user.password_disabled && !user.smb);
@@ -340,9 +345,8 @@ fn the_key_is_neither_on_a_command_line_nor_told_and_that_of_the_administrator_i
 
 #[test]
 fn what_is_there_is_used_and_a_key_of_little_power_is_kept() {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/SECURITY.md")).unwrap();
-    let listed = page.lines().find(|line| line.starts_with("- iSCSI: ")).unwrap();
-    let roles: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+    let roles = listed_roles();
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
     let site = Site::new(&["--dataset", DATASET, "--target", TARGET]).with_roles(&roles);
     let before = site.state();
     let ran = site.run(&["--target", TARGET, "--apply", "--json"]);
@@ -523,6 +527,19 @@ fn what_pvesm_does_not_add_is_taken_back(#[case] trouble: &str, #[case] cause: &
     assert!(ran.stderr.contains(cause), "{}", ran.stderr);
     site.is_as_before(&before, &cfg);
     site.whole().must_be_done();
+}
+
+#[test]
+fn another_storage_that_got_the_name_meanwhile_is_not_taken_for_this_one() {
+    let site = Site::new(&[]);
+    let before = site.state();
+    site.world.trouble("pvesm", "another");
+    let ran = site.whole();
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stderr.contains("already defined"), "{}", ran.stderr);
+    assert_eq!(site.state(), before);
+    assert_eq!(site.secrets(), Value::Null);
+    assert!(site.section().contains("api_host 192.0.2.99"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::adopt::give_to_another_cluster;
 use crate::audit::ENTRY;
 use crate::deploy::Lab;
 use crate::health;
+use crate::report::PARTS as PARTS_OF_A_REPORT;
 use crate::support::DATASET;
 use crate::tmux::{PLAIN, Shown, Terminal, shown, until};
 use crate::world::{By, Ran, World};
@@ -40,22 +41,6 @@ const VERBS: [&[&str]; 13] = [
         "from:vm-100-disk-0",
     ],
     &["users", "from:vm-100-disk-0"],
-];
-
-const PARTS_OF_A_REPORT: [&str; 13] = [
-    "versions",
-    "storage.cfg",
-    "health",
-    "orphans",
-    "metrics",
-    "audit",
-    "kernel",
-    "iSCSI sessions",
-    "NVMe controllers and namespaces",
-    "multipath maps",
-    "/dev/truenas",
-    "/run/pve-storage-truenas",
-    "journal",
 ];
 
 fn world() -> (World, TcpListener) {

@@ -255,6 +255,23 @@ fn the_cause_is_found(
     assert_eq!(told["storages"][0]["otherwise"], Value::Null);
 }
 
+/// What nobody could ask for is not told as none.
+#[test]
+fn snapshots_that_cannot_be_asked_for_are_unknown() {
+    let file = crate::support::node().join("no-snapshots.json");
+    let faults: Vec<Value> = (1..=20)
+        .map(|nth| json!({"method": "pool.snapshot.query", "nth": nth, "when": "before", "do": "error"}))
+        .collect();
+    fs::write(&file, json!(faults).to_string()).unwrap();
+    let (world, _portal) = world_with(&["--faults", file.to_str().unwrap()]);
+    let volid = world.vm_with_disk("scsi0");
+    let ran = world.run(&["troubleshoot", "refused", "--volume", &volid, "--json"]);
+    let told = ran.json();
+    let all = told["storages"][0]["found"].as_array().unwrap();
+    let found = all.iter().find(|found| found["check"] == "snapshots").unwrap();
+    assert_eq!((&found["grade"], ran.code), (&json!("unknown"), 1), "{told}");
+}
+
 #[test]
 fn a_key_that_ends_soon_is_why_logins_will_be_refused() {
     let (world, _portal) = world_with(&["--key-expires-in", "100000"]);

@@ -136,6 +136,8 @@ impl Bench {
         let device = DeviceName::from(&Volname::parse(volume)?.zvol);
         for load in Load::all() {
             tell(&load.to_string());
+            // What it writes to has proved a moment ago that it is the volume.
+            activate_volume(config, volume, None)?;
             let speed = load::measure(&config.storeid, &device, load, seconds)?;
             self.speeds.push((load, speed));
             interrupt::go_on()?;

@@ -187,6 +187,7 @@ fn install(packages: &Packages, target: &Target) -> Result<State> {
         )
         .advice("look at it on that node: dpkg --audit; apt list 'pve-storage-truenas*'"));
     }
+    nodes::can_load(node)?;
     match nodes::critical(node)?.first() {
         None => Ok(after),
         Some(critical) => Err(

@@ -33,8 +33,8 @@ fn look(config: &Config, volname: &str, guests: Option<&[Guest]>) -> Result<Vec<
     let mut api = api(config, Lane::Work, LIST);
     let snapshots = api.with_next(snapshot::names_of(&zvol.full(&config.dataset)));
     let look = Look::inspection(config, transport.as_ref(), &mut api)?;
-    // Of a zvol that is not there the server may say that as an error.
-    let snapshots = api.came(snapshots).unwrap_or_default();
+    // Of a zvol that is not there the server may say that as an error, which is told below.
+    let snapshots = api.came(snapshots);
     let Some(row) = look.child(&zvol) else {
         let mut checks = vec![missing(config, &zvol, &look)];
         checks.extend(guests.map(|guests| of_guest::named(&disk, guests)));
@@ -49,8 +49,13 @@ fn look(config: &Config, volname: &str, guests: Option<&[Guest]>) -> Result<Vec<
         checks.push(of_guest::named(&disk, guests));
         checks.extend(of_guest::size(&disk, guests, row.volsize));
     }
-    let names: Vec<String> = snapshots.into_iter().map(|named| named.name).collect();
-    checks.push(dependents(config, &zvol, &names, &mut api)?);
+    checks.push(match snapshots {
+        Ok(named) => {
+            let names: Vec<String> = named.into_iter().map(|named| named.name).collect();
+            dependents(config, &zvol, &names, &mut api)?
+        }
+        Err(error) => Check::of("snapshots", Grade::Unknown, error),
+    });
     checks.extend(protection(row));
     checks.push(here::device(config, &zvol, row.volsize));
     checks.push(in_use(users(config, volname)));

@@ -321,10 +321,20 @@ fn user_finding(order: &Order, roles: &[&str], me: &Me, api: &mut Api) -> Result
 }
 
 /// Of a storage that was just added: what came only with it.
-pub(super) fn afterwards(config: &Config) -> Result<Vec<Finding>> {
-    let findings = portals(transport::of(config)?.as_ref());
-    Ok(findings
+pub(super) fn afterwards(storeid: &str) -> Vec<Finding> {
+    let transport = Section::named(storeid)
+        .and_then(|section| section.config())
+        .and_then(|config| transport::of(&config));
+    let findings = match transport {
+        Ok(transport) => portals(transport.as_ref()),
+        Err(error) => vec![Finding::warning(
+            "portal",
+            format!("nobody could look: {}", error.cause),
+            format!("see: pvetruenas health {storeid}"),
+        )],
+    };
+    findings
         .into_iter()
         .filter(|finding| finding.standing == Standing::Warning)
-        .collect())
+        .collect()
 }

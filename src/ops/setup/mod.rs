@@ -88,7 +88,7 @@ fn all_or_nothing(order: &Order, progress: &mut dyn FnMut(String)) -> Result<Vec
     let mut api = Api::of(&order.account()?, Lane::Proof, Deadline::within(SETUP));
     let mut undo = Undo::default();
     match build(order, &mut api, &mut undo, progress) {
-        Ok(()) => look::afterwards(&Section::named(&order.storeid)?.config()?),
+        Ok(()) => Ok(look::afterwards(&order.storeid)),
         Err(cause) => Err(undo.roll_back(&mut api.for_undo(Deadline::within(FOR_UNDO)), cause)),
     }
 }
@@ -172,20 +172,20 @@ fn add(order: &Order, stored: &Stored) -> Result<()> {
     let before = secrets::load(storeid)?;
     secrets::save(storeid, stored)?;
     let added = pve::add_storage(storeid, &order.section);
-    match Section::is_taken(storeid) {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            put_back(storeid, &before)?;
-            Err(added.err().unwrap_or_else(|| {
-                Error::new(
-                    Kind::Host,
-                    "pvesm reported success, but storage.cfg has not got the storage",
-                )
-                .advice("see: journalctl -u pvedaemon -u pve-cluster")
-            }))
-        }
-        Err(unread) => Err(added.err().unwrap_or(unread)),
-    }
+    let cause = match (Section::has(storeid, &order.section), added) {
+        // What counts is what stands there, not what was said.
+        (Ok(true), _) | (Err(_), Ok(())) => return Ok(()),
+        (_, Err(refused)) => refused,
+        (Ok(false), Ok(())) => Error::new(
+            Kind::Host,
+            "pvesm reported success, but storage.cfg has not got the storage",
+        )
+        .advice("see: journalctl -u pvedaemon -u pve-cluster"),
+    };
+    Err(match put_back(storeid, &before) {
+        Ok(()) => cause,
+        Err(left) => cause.leaving(left.cause),
+    })
 }
 
 fn put_back(storeid: &str, before: &Stored) -> Result<()> {
