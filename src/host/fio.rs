@@ -106,6 +106,8 @@ pub fn run(device: &Path, load: Load, seconds: u32) -> Result<Speed> {
         &depth,
         &runtime,
         "--time_based=1",
+        // A process of its own for the job would leave fio's group, and write on when fio is killed.
+        "--thread=1",
         "--direct=1",
         "--ioengine=libaio",
         "--allow_file_create=0",
@@ -113,13 +115,22 @@ pub fn run(device: &Path, load: Load, seconds: u32) -> Result<Speed> {
         "--output-format=json",
     ];
     let patience = Duration::from_secs(seconds.into()).saturating_add(BESIDES);
-    let said = command::answer(Program::Fio, &arguments, Deadline::within(patience))?;
+    let said = command::answer(Program::Fio, &arguments, Deadline::within(patience))
+        .map_err(|error| in_short(load, error))?;
     read(&said, load.access).ok_or_else(|| {
         Error::new(
             Kind::Host,
             format!("fio does not tell how fast it was: {said:.200}"),
         )
     })
+}
+
+/// Who interrupts it knows what was asked of fio.
+fn in_short(load: Load, error: Error) -> Error {
+    match error.kind {
+        Kind::Interrupted => Error::new(Kind::Interrupted, format!("fio, {load}: interrupted by a signal")),
+        _ => error,
+    }
 }
 
 #[derive(Deserialize)]

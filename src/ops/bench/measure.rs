@@ -135,7 +135,7 @@ impl Bench {
     ) -> Result<()> {
         let device = DeviceName::from(&Volname::parse(volume)?.zvol);
         for load in Load::all() {
-            tell(&load.to_string());
+            tell(&format!("fio, {load}: {seconds} s"));
             // What it writes to has proved a moment ago that it is the volume.
             activate_volume(config, volume, None)?;
             let speed = load::measure(&config.storeid, &device, load, seconds)?;

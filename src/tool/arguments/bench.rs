@@ -5,7 +5,7 @@ use clap::Args;
 use super::{bytes, place, place_or_none, storeid};
 
 pub const JSON: &str = "\
-Exit status: 0 measured; 1 something is more than 1.5 times slower than the baseline, or with another warning; 2 refused or failed.
+Exit status: 0 measured; 1 something is more than 1.5 times slower than the baseline, or with another warning; 2 refused, failed or interrupted.
 
 With --json: \"verb\", \"warnings\" (a list), \"storage\", \"state\" (planned, measured or failed). When planned: \"truenas\", \
 \"transport\", \"owner\" (the VMID), \"size\" in bytes, \"runs\", \"seconds\" (of each load, or null), \"earlier\" (volumes of other \
