@@ -34,7 +34,7 @@ refuse() {
 }
 
 start_guest() {
-    rig/run --suite "$rig_suite" --install "$rig_packages" --share "$rig_stage" --link "$1:$folder/cable" --up "$folder/$1"
+    rig_run --link "$1:$folder/cable" --up "$folder/$1"
 }
 
 # shows NODE WANTED COMMANDS

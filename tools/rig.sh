@@ -4,6 +4,7 @@
 rig_suite=${RIG_SUITE:-$(own_release)}
 rig_packages=$(packages_of "$rig_suite")
 rig_stage=$target/rig/stage
+rig_state=$target/rig/installed-$rig_suite
 
 # Debug symbols are not needed there, and each start would read them. Built here, it runs there as long as the release there is
 # not an older one.
@@ -19,6 +20,19 @@ rig_packages_are_new() {
     [ -n "$built" ] && [ -z "$(find "${sources[@]}" -newer "$built" -print -quit)" ]
 }
 
+# Installing takes the emulated machine longer than many a test takes: it is done once, and every guest goes on from there.
+rig_save_installed() {
+    local stamp folder
+    stamp=$({ cat "$target/rig/$rig_suite/stamp" && sha256sum "$rig_packages"/*.deb; } | sha256sum)
+    [ "$(cat "$rig_state.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+    rm -f "$rig_state.stamp"
+    folder=$(mktemp -d)
+    rig/run --suite "$rig_suite" --install "$rig_packages" --up "$folder/guest"
+    rig/run --save "$folder/guest" "$rig_state"
+    rmdir "$folder"
+    echo "$stamp" >"$rig_state.stamp"
+}
+
 # Without a blib/ beside it tools/pvesm takes the installed plugin.
 rig_prepare() {
     rig/setup
@@ -31,9 +45,10 @@ rig_prepare() {
     mkdir "$rig_stage/rig"
     cp -r rig/tests rig/recordings "$rig_stage/rig/"
     rig_copy_sim
+    rig_save_installed
 }
 
 # rig_run OPTION… -- COMMAND…: in a fresh guest with the packages installed.
 rig_run() {
-    rig/run --suite "$rig_suite" --install "$rig_packages" --share "$rig_stage" --env RIG_CHECKOUT=/mnt/share "$@"
+    rig/run --suite "$rig_suite" --from "$rig_state" --share "$rig_stage" --env RIG_CHECKOUT=/mnt/share "$@"
 }
