@@ -184,10 +184,14 @@ fn panels_of_the_dashboard_have_their_own_number_and_place() {
     assert_eq!(variables, ["datasource", "storage", "node"]);
 }
 
+fn template() -> String {
+    fs::read_to_string(root().join("monitoring/zabbix/truenas.yaml")).unwrap()
+}
+
 /// Zabbix refuses a template whose ids are not random UUIDs, or are used twice.
 #[test]
 fn ids_of_the_zabbix_template_are_uuids_of_their_own() {
-    let text = fs::read_to_string(root().join("monitoring/zabbix/truenas.yaml")).unwrap();
+    let text = template();
     let mut ids = BTreeSet::new();
     for id in text
         .split("uuid: ")
@@ -207,7 +211,7 @@ fn ids_of_the_zabbix_template_are_uuids_of_their_own() {
 /// A trigger that names an item which is not there cannot be imported.
 #[test]
 fn triggers_of_the_zabbix_template_are_about_its_items() {
-    let text = fs::read_to_string(root().join("monitoring/zabbix/truenas.yaml")).unwrap();
+    let text = template();
     let template = "/TrueNAS storages of Proxmox VE/";
     assert!(text.contains("template: 'TrueNAS storages of Proxmox VE'"));
     let items: BTreeSet<&str> = text
@@ -222,4 +226,35 @@ fn triggers_of_the_zabbix_template_are_about_its_items() {
         seen += 1;
     }
     assert!(seen > 15);
+}
+
+/// Of a storage that is down, and of what has never happened, nothing is told: Zabbix then gives an item up, and with it the
+/// triggers that are about it, unless it knows what to do.
+#[test]
+fn zabbix_can_do_without_what_is_not_always_told() {
+    let (mut world, _portal) = world();
+    world.set("from", "api_port", "1");
+    let told = world.run(&["metrics"]).stdout;
+    let text = template();
+    let mut seen = 0;
+    for rest in text.split("- type: PROMETHEUS_PATTERN").skip(1) {
+        let step = rest.split("master_item:").next().unwrap();
+        let pattern = step.split('\'').nth(1).unwrap().replace("{#STORAGE}", "from");
+        let is_told = told.lines().any(|line| line.starts_with(&pattern));
+        assert!(is_told || step.contains("error_handler: "), "{pattern}");
+        seen += 1;
+    }
+    assert!(seen > 15);
+}
+
+/// Zabbix asks for a URL as it is when a macro stands in the value of another one.
+#[test]
+fn no_macro_of_the_zabbix_template_has_another_one_in_its_value() {
+    let text = template();
+    let macros = text.split("- macro: ").skip(1);
+    let values: Vec<&str> = macros
+        .map(|rest| rest.split("value: ").nth(1).unwrap().lines().next().unwrap())
+        .collect();
+    assert!(values.len() > 2);
+    assert!(values.iter().all(|value| !value.contains('{')), "{values:?}");
 }
