@@ -18,7 +18,7 @@ use crate::monitoring::{filled_in, questions, root};
 const PATIENCE: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_millis(200);
 
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{}", std::process::id()));
     let _left_by_an_earlier_process_of_this_id = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();

@@ -58,4 +58,5 @@ mod tmux;
 mod transport;
 mod troubleshoot;
 mod usage;
+mod validators;
 mod world;
