@@ -72,6 +72,12 @@ impl Error {
         self
     }
 
+    /// What is wrong is the value of this key.
+    pub fn of_key(mut self, key: &str) -> Self {
+        self.cause = shortened(format!("{key}: {}", self.cause));
+        self
+    }
+
     pub fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice.get_or_insert(advice.into());
         self

@@ -33,7 +33,7 @@ my @only_in_2 = qw(
     tn_storage_lock_timeout tn_use_cluster_lock
 );
 my @retention_and_pools = qw(
-    snapshot_retention_days snapshot_max_count snapshot_auto_cleanup snapshot_cleanup_schedule datasets
+    snapshot_retention_days snapshot_max_count tn_snapshot_keep snapshot_auto_cleanup snapshot_cleanup_schedule datasets
     allocation_strategy
 );
 my @new = qw(

@@ -1,9 +1,10 @@
 use v5.36;
 
+use File::Path qw(make_path);
 use Test::More;
 
 use lib 't/lib';
-use TestNode qw(etc_folder write_cfg read_cfg run_perl);
+use TestNode qw(etc_folder node_folder write_cfg read_cfg run_perl);
 use TestSim;
 use PVE::StorageConfig;
 
@@ -66,5 +67,24 @@ for my $hook (sort keys %hooks) {
     is set_on(@api, 'debug'), '', "$hook: a key can be deleted";
     unlike read_cfg(), qr/debug/, 'and is gone';
 }
+
+# What it says of an event does not need systemd to run.
+my $bin = node_folder() . '/usr/bin';
+make_path($bin);
+symlink '/usr/bin/systemd-analyze', "$bin/systemd-analyze" or die "$bin: $!";
+unlink $secrets;
+$sim->configure('nas1', api_key => undef);
+store(qq({"api_key":"$good"}));
+my %rules = (
+    tn_snapshot_keep => ['fortnightly=2', qr/tn_snapshot_keep: 'fortnightly' is no rule of retention/],
+    snapshot_cleanup_schedule => ['now and then', qr/snapshot_cleanup_schedule: .*'now and then'/],
+);
+for my $key (sort keys %rules) {
+    my ($value, $words) = $rules{$key}->@*;
+    like set_on(15, 6, '', $key, $value), $words, "$key '$value' is refused";
+    unlike read_cfg(), qr/\Q$key\E/, 'and not written';
+}
+is set_on(15, 6, '', 'tn_snapshot_keep', 'daily=7,weekly=4', 'snapshot_cleanup_schedule', 'Sun 03:00'), '',
+    'rules that are understood are taken';
 
 done_testing;

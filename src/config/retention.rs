@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::fields::Fields;
 use super::{Raw, named};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Without a rule all stay. A rule of 0 is none, as in PVE's own retention of backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,52 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// `days=30,daily=7`; a rule more often than once is an error.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut parsed = Self::default();
+        let mut seen = Vec::new();
+        for rule in text.split(',').map(str::trim).filter(|rule| !rule.is_empty()) {
+            let (name, number) = rule.split_once('=').unwrap_or((rule, ""));
+            let slot = parsed.slot(name).ok_or_else(|| unknown(name))?;
+            let number: u32 = number.parse().map_err(|_| {
+                Error::invalid(format!("'{rule}' has no number")).advice(format!("write {name}=N"))
+            })?;
+            *slot = (number > 0).then_some(number);
+            if seen.contains(&name) {
+                return Err(Error::invalid(format!("{name} is there twice")).advice("leave one of them"));
+            }
+            seen.push(name);
+        }
+        Ok(parsed)
+    }
+
+    fn slot(&mut self, name: &str) -> Option<&mut Option<u32>> {
+        Some(match name {
+            "days" => &mut self.days,
+            "count" => &mut self.count,
+            "hourly" => &mut self.hourly,
+            "daily" => &mut self.daily,
+            "weekly" => &mut self.weekly,
+            "monthly" => &mut self.monthly,
+            "yearly" => &mut self.yearly,
+            _ => return None,
+        })
+    }
+
+    /// As `parse` reads it.
+    pub fn written(&self) -> String {
+        self.joined('=', ",")
+    }
+
+    fn joined(&self, assign: char, separator: &str) -> String {
+        let set: Vec<String> = self
+            .rules()
+            .iter()
+            .filter_map(|(name, number)| Some(format!("{name}{assign}{}", (*number)?)))
+            .collect();
+        set.join(separator)
+    }
+
     fn rules(&self) -> [(&'static str, Option<u32>); 7] {
         [
             ("days", self.days),
@@ -42,13 +88,13 @@ impl Retention {
 /// `days 7, count 3`
 impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let set: Vec<String> = self
-            .rules()
-            .iter()
-            .filter_map(|(name, number)| Some(format!("{name} {}", (*number)?)))
-            .collect();
-        f.write_str(&set.join(", "))
+        f.write_str(&self.joined(' ', ", "))
     }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::invalid(format!("'{name}' is no rule of retention"))
+        .advice("there are: days, count, hourly, daily, weekly, monthly, yearly")
 }
 
 /// What a section says of all this.
@@ -62,7 +108,9 @@ pub struct Cleanup {
 }
 
 impl Cleanup {
-    pub(super) fn parse(storeid: &str, raw: &Raw) -> Result<Self> {
+    pub const SCHEDULE: &str = "snapshot_cleanup_schedule";
+
+    pub fn parse(storeid: &str, raw: &Raw) -> Result<Self> {
         Self::read(&Fields::new(raw)).map_err(|error| named(storeid, error))
     }
 
@@ -72,14 +120,25 @@ impl Cleanup {
             retention: Retention {
                 days: rule("snapshot_retention_days")?,
                 count: rule("snapshot_max_count")?,
-                ..Retention::default()
+                ..periods(fields)?
             },
             auto: fields.flag("snapshot_auto_cleanup", false)?,
-            schedule: fields
-                .text("snapshot_cleanup_schedule")
-                .unwrap_or("daily")
-                .to_owned(),
+            schedule: fields.text(Self::SCHEDULE).unwrap_or("daily").to_owned(),
         })
+    }
+}
+
+fn periods(fields: &Fields<'_>) -> Result<Retention> {
+    let key = "tn_snapshot_keep";
+    let text = fields.text(key).unwrap_or_default();
+    let wrong = |error: Error| error.of_key(key);
+    let periods = Retention::parse(text).map_err(wrong)?;
+    match periods {
+        Retention { days: None, count: None, .. } => Ok(periods),
+        _ => Err(wrong(
+            Error::invalid(format!("'{text}' has days or count"))
+                .advice("these two are snapshot_retention_days and snapshot_max_count; here: hourly, daily, weekly, monthly, yearly"),
+        )),
     }
 }
 
@@ -99,11 +158,12 @@ mod tests {
         let all = parse(&[
             ("snapshot_retention_days", "30"),
             ("snapshot_max_count", "5"),
+            ("tn_snapshot_keep", "daily=7, weekly=4"),
             ("snapshot_auto_cleanup", "1"),
             ("snapshot_cleanup_schedule", "Sun 03:00"),
         ])
         .unwrap();
-        assert_eq!(all.retention.to_string(), "days 30, count 5");
+        assert_eq!(all.retention.to_string(), "days 30, count 5, daily 7, weekly 4");
         assert!(all.auto && all.schedule == "Sun 03:00");
     }
 
@@ -115,6 +175,30 @@ mod tests {
         ] {
             let none = parse(keys).unwrap();
             assert!(!none.retention.is_set() && !none.auto && none.schedule == "daily");
+        }
+    }
+
+    #[test]
+    fn rules_are_read_as_they_are_written() {
+        let rules = Retention::parse("days=30, count=5,yearly=2,hourly=0").unwrap();
+        assert_eq!(rules.written(), "days=30,count=5,yearly=2");
+        assert_eq!(Retention::parse(&rules.written()).unwrap(), rules);
+        assert!(!Retention::parse("").unwrap().is_set());
+    }
+
+    #[test]
+    fn what_is_no_rule_is_named() {
+        for (text, words) in [
+            ("keep-daily=7", "'keep-daily' is no rule of retention"),
+            ("daily", "'daily' has no number"),
+            ("daily=-1", "'daily=-1' has no number"),
+            ("daily=7,daily=8", "daily is there twice"),
+            ("daily=0,daily=8", "daily is there twice"),
+            ("days=7", "'days=7' has days or count"),
+        ] {
+            let error = parse(&[("tn_snapshot_keep", text)]).unwrap_err().to_string();
+            let begin = "storage 'nas1' in storage.cfg: tn_snapshot_keep: ";
+            assert!(error.starts_with(&format!("{begin}{words}")), "{error}");
         }
     }
 

@@ -80,7 +80,7 @@ pub const METHODS: [&str; 68] = [
 ];
 
 /// As errors call them, and as the plugin's method or the tool's verb is called. Sorted; `other` stands behind them.
-pub const OPERATIONS: [(&str, &str); 41] = [
+pub const OPERATIONS: [(&str, &str); 43] = [
     ("activate", "activate_volume"),
     ("activate storage", "activate_storage"),
     ("add", "on_add_hook"),
@@ -112,9 +112,11 @@ pub const OPERATIONS: [(&str, &str); 41] = [
     ("rename back", "orphans_rename_back"),
     ("rename snapshot", "rename_snapshot"),
     ("resize", "volume_resize"),
+    ("retention of", "snapshots_retention"),
     ("roll back", "volume_snapshot_rollback"),
     ("rotate the API key", "rotate_key"),
     ("set", "update_volume_attribute"),
+    ("set retention of", "snapshots_set_retention"),
     ("size of", "volume_size_info"),
     ("snapshot", "volume_snapshot"),
     ("snapshots of", "volume_snapshot_info"),

@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::alloc::together;
 use super::change::change;
 use super::look::{Look, Owner, owner};
+use super::snapshots::schedule_is_understood;
 use super::{ADD_STORAGE, anchor, api};
 use crate::api::{Api, Lane, dataset, system};
 use crate::audit;
+use crate::config::retention::Cleanup;
 use crate::config::secrets::{self, Stored};
 use crate::config::{Config, Raw, cluster, next_key};
 use crate::deadline::Deadline;
@@ -47,6 +49,7 @@ pub fn on_add(storeid: &str, raw: &Raw, given: &Raw, others: &[OtherStorage]) ->
         stored = secrets::load(storeid)?.overlaid_by(stored);
     }
     let config = Config::parse_with(storeid, raw, &stored)?;
+    cleanup_is_understood(storeid, raw)?;
     change(&config, "add", "", || add(&config, &mut stored, others))?;
     secrets::save(storeid, &stored)?;
     Ok(secret_keys_in(raw))
@@ -143,6 +146,7 @@ pub fn on_update(
     let keys: BTreeSet<&str> = keys.map(String::as_str).collect();
     let keys: Vec<&str> = keys.into_iter().collect();
     audit::of(storeid, "update", &keys.join(" "), || {
+        cleanup_is_understood(storeid, changed)?;
         let before = secrets::load(storeid)?;
         let mut after = before.clone();
         after.update(changed);
@@ -162,6 +166,15 @@ pub fn on_update(
         }
         Ok(secret_keys_in(changed))
     })
+}
+
+/// What is wrong with it is told to who types it, and not in the middle of a night.
+fn cleanup_is_understood(storeid: &str, keys: &Raw) -> Result<()> {
+    let cleanup = Cleanup::parse(storeid, keys)?;
+    match keys.get(Cleanup::SCHEDULE) {
+        Some(_) => schedule_is_understood(&cleanup.schedule).map_err(|error| error.of_key(Cleanup::SCHEDULE)),
+        None => Ok(()),
+    }
 }
 
 fn try_login(config: &Config, stored: &mut Stored) -> Result<()> {

@@ -78,8 +78,9 @@ pub use snapshot::{
     SnapshotInfo, rename_snapshot, volume_snapshot, volume_snapshot_delete, volume_snapshot_info,
 };
 pub use snapshots::{
-    Found, Keep, OfGuest, Snapshots, Verdict, Why, cleanup_is_due, delete_through_pve, goes,
-    kept_by_guest_alone, of_guests, protect_snapshot, prune, snapshot_is_protected, snapshots,
+    Found, Keep, OfGuest, Own, Rules, Snapshots, Verdict, Why, cleanup_is_due, delete_through_pve, goes,
+    kept_by_guest_alone, of_guests, protect_snapshot, prune, set_volume_retention, snapshot_is_protected,
+    snapshots, volume_retention,
 };
 pub use storage::{activate_storage, check_connection, deactivate_storage, get_identity, status};
 pub use thin::{Danger, Pool, Room, Share, thin};

@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand};
 
 pub use bench::Bench;
 pub use setup::Setup;
-pub use snapshots::{ListSnapshots, ProtectSnapshot, PruneSnapshots, Rules, Snapshots, SnapshotsVerb};
+pub use snapshots::{
+    ListSnapshots, ProtectSnapshot, PruneSnapshots, RetentionOfVolume, Rules, Snapshots, SnapshotsVerb,
+};
 pub use troubleshoot::Troubleshoot;
 
 use crate::volume::size;

@@ -1,7 +1,7 @@
 //! How many round trips each verb takes.
 
-use pve_storage_truenas::config::retention::Retention;
 use pve_storage_truenas::ops;
+use pve_storage_truenas::ops::Rules;
 use rstest::rstest;
 
 use crate::round_trips::during;
@@ -108,7 +108,7 @@ fn a_list_of_snapshots_takes_two_flights_at_the_most(
     let config = nas.config();
     nas.alloc("100", "1024");
     ops::volume_snapshot(&config, "vm-100-disk-0", "one").unwrap();
-    let look = || ops::snapshots(&config, Some(&[]), &Retention::default(), 0).unwrap();
+    let look = || ops::snapshots(&config, Some(&[]), &Rules::default(), 0).unwrap();
     let (found, flights) = during(&nas, look);
     println!("flights over {over:?} on {version}: snapshots {flights}");
     assert_eq!((found.found.len(), flights <= 2), (1, true), "{flights}");

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pve_storage_truenas::config::Raw;
-use pve_storage_truenas::config::retention::Retention;
 use pve_storage_truenas::error::Result;
 use pve_storage_truenas::ops;
+use pve_storage_truenas::ops::Rules;
 use rstest::rstest;
 use serde_json::json;
 
@@ -161,7 +161,7 @@ fn look(nas: &Nas) -> Result<()> {
     ops::volume_size_info(&config, "vm-100-disk-0", None)?;
     ops::get_volume_attribute(&config, "vm-100-disk-0", "notes")?;
     ops::volume_snapshot_info(&config, "vm-100-disk-0")?;
-    ops::snapshots(&config, Some(&[]), &Retention::default(), 0)?;
+    ops::snapshots(&config, Some(&[]), &Rules::default(), 0)?;
     ops::measure(&config, None)?.figures?.snapshots.map(drop)
 }
 

@@ -44,6 +44,7 @@ mod snapshots_faults;
 mod snapshots_guests;
 mod snapshots_protect;
 mod snapshots_prune;
+mod snapshots_retention;
 mod snapshots_scheduled;
 mod snapshots_world;
 mod stale;

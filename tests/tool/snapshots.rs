@@ -182,7 +182,7 @@ fn programs_are_told_all_of_a_snapshot() {
     assert!(creation.is_u64() && volume.as_str().unwrap().starts_with("vol-vm-100-disk-0-lun"));
     assert_eq!(
         told,
-        json!({"verb": "snapshots list", "warnings": [], "storages": [{"storage": "from", "retention": "count 1", "snapshots": [{
+        json!({"verb": "snapshots list", "warnings": [], "storages": [{"storage": "from", "retention": "count 1", "own_retention": [], "snapshots": [{
             "volume": volume, "zvol": "vm-100-disk-0", "snapshot": "one", "object": format!("{DISK}@one"), "guests": [100],
             "creation": creation, "used": 0, "goes": false, "retention": "kept", "why": "the newest",
             "kept_by": [{"what": "guest", "text": "in the configuration of guest 100"}]

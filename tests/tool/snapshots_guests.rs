@@ -217,6 +217,13 @@ fn what_stands_on_a_disk_that_the_guest_s_snapshot_does_not_have_stays() {
     }),
     "@one' is protected"
 )]
+#[case::its_volume_was_to_keep_more(
+    |world: &World| world.nas.server.nas(|tables| {
+        let user = &mut tables.zfs.datasets.get_mut(DISK).unwrap().user;
+        user.insert("pve-storage-truenas:snapshot-retention".into(), "days=90".into());
+    }),
+    "the retention of its volume was changed meanwhile"
+)]
 #[case::a_task_is_at_the_guest(
     |world: &World| {
         let config = world.vm_config();

@@ -22,7 +22,7 @@ const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
 
 /// What each verb shows something for, and changes nothing. `setup` and `deploy` want more, and come by themselves.
-const VERBS: [&[&str]; 13] = [
+const VERBS: [&[&str]; 14] = [
     &["adopt", "from"],
     &["audit"],
     &["bench", "from"],
@@ -32,6 +32,7 @@ const VERBS: [&[&str]; 13] = [
     &["report"],
     &["rotate-key", "from"],
     &["snapshots", "list", "from"],
+    &["snapshots", "retention", "from:vm-100-disk-0", "--all"],
     &["thin"],
     &["transport-move", "from:vm-100-disk-0", "--to", "to"],
     &[

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::super::free::{free_image, free_image_finish};
 use super::super::look::Owner;
 use super::super::snapshot::volume_snapshot_delete;
+use super::super::snapshots::own::rules_were_changed;
 use super::super::users::users;
 use super::{Leftover, What, leftovers_of, snapshots};
 use crate::config::Config;
@@ -95,9 +96,10 @@ fn still_left(config: &Config, snapshots: &[Leftover]) -> Result<Vec<Leftover>> 
 
 fn is_still_abandoned(left: &Leftover, still: &[Leftover]) -> Result<()> {
     let key = |left: &Leftover| (left.what, left.object.clone(), left.creation);
-    match still.iter().any(|other| key(other) == key(left)) {
-        true => Ok(()),
-        false => Err(Error::new(Kind::InUse, "somebody has taken it meanwhile")),
+    match still.iter().find(|other| key(other) == key(left)) {
+        Some(now) if now.rules == left.rules => Ok(()),
+        Some(_) => Err(rules_were_changed()),
+        None => Err(Error::new(Kind::InUse, "somebody has taken it meanwhile")),
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Leftover {
     pub used: u64,
     /// Seconds since 1970; 0 where the server does not tell.
     pub creation: u64,
+    /// Of a snapshot: the rules of retention that its volume has of its own.
+    pub rules: Option<String>,
 }
 
 /// In one flight, or two where a snapshot is suspect. What another storage of this cluster has made is that one's business; what
@@ -205,6 +207,7 @@ fn exports(config: &Config, look: &Look) -> Result<Vec<Leftover>> {
             owner,
             used: 0,
             creation: 0,
+            rules: None,
         });
     }
     Ok(found)
@@ -236,6 +239,7 @@ fn of_zvol(
         owner,
         used: row.used,
         creation: row.creation,
+        rules: None,
     };
     let own = owner(config, zvol, row)?;
     if zvol.is_doomed() {
@@ -283,6 +287,7 @@ fn without_guest(
         owner: owner(config, zvol, row)?,
         used: row.used,
         creation: row.creation,
+        rules: None,
     }))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::look::{Look, owner};
+use super::super::snapshots::own::{self, Own};
 use super::super::snapshots::protect::is_protected;
 use super::{Leftover, What};
 use crate::api::dataset::Resource;
@@ -149,9 +150,12 @@ fn leftover(
     let Some((zvol, name)) = parts(config, &snapshot.name) else {
         return Ok(None);
     };
+    let stays = |row: &Resource| {
+        is_protected(&row.user_properties, snapshot.guid) || Own::of(&row.user_properties).keeps_all()
+    };
     let row = volumes
         .get(&zvol)
-        .filter(|row| is_ours(&name, snapshot, row) && !is_protected(&row.user_properties, snapshot.guid));
+        .filter(|row| is_ours(&name, snapshot, row) && !stays(row));
     let Some(row) = row else {
         return Ok(None);
     };
@@ -164,6 +168,7 @@ fn leftover(
         snapshot: Some(name),
         used: 0,
         creation: snapshot.creation,
+        rules: own::written(&row.user_properties).map(str::to_owned),
     }))
 }
 

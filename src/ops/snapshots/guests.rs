@@ -6,6 +6,7 @@ use super::super::dependents::Dependents;
 use super::super::{LIST, api};
 use super::keeps::Keep;
 use super::listing::Found;
+use super::own::{rules_were_changed, volume_retention};
 use super::prune::kept_by_guest_alone;
 use super::snapshot_is_protected;
 use crate::api::Lane;
@@ -21,10 +22,17 @@ use crate::volume::{SnapName, ZvolName};
 pub struct OfGuest {
     pub guest: Guest,
     pub name: String,
-    /// Storage and zvol of each disk.
-    pub disks: Vec<(String, ZvolName)>,
+    pub disks: Vec<OfDisk>,
     /// Where no rule keeps it on some disk, and something on another one.
     pub stays: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfDisk {
+    pub storeid: String,
+    pub zvol: ZvolName,
+    /// What the volume has of its own, as it is written there.
+    rules: Option<String>,
 }
 
 /// Those that no rule keeps on some disk, of the storages that were looked at. `ours` are all storages of our type.
@@ -53,7 +61,11 @@ pub fn of_guests(looked: &[(&str, &[Found])], guests: &[Guest], ours: &[String])
                 stays: stays(guest, name, &disks, &there, ours),
                 disks: disks
                     .into_iter()
-                    .map(|(storeid, found)| (storeid.to_owned(), found.zvol.clone()))
+                    .map(|(storeid, found)| OfDisk {
+                        storeid: storeid.to_owned(),
+                        zvol: found.zvol.clone(),
+                        rules: found.rules.clone(),
+                    })
                     .collect(),
             })
         })
@@ -124,10 +136,10 @@ fn delete(of_guest: &OfGuest, config: impl Fn(&str) -> Result<Config>) -> Result
     let guest = is_free(of_guest)?;
     let name = SnapName::parse(&of_guest.name)?;
     let mut disks = Vec::new();
-    for (storeid, zvol) in &of_guest.disks {
-        let config = config(storeid)?;
-        nothing_needs(&config, zvol, &name)?;
-        disks.push((config, zvol));
+    for disk in &of_guest.disks {
+        let config = config(&disk.storeid)?;
+        nothing_needs(&config, disk, &name)?;
+        disks.push((config, &disk.zvol));
     }
     let said = pve::delete_snapshot(&guest, name.as_str());
     for (config, zvol) in &disks {
@@ -164,12 +176,16 @@ fn is_free(of_guest: &OfGuest) -> Result<Guest> {
     }
 }
 
-fn nothing_needs(config: &Config, zvol: &ZvolName, name: &SnapName) -> Result<()> {
+fn nothing_needs(config: &Config, disk: &OfDisk, name: &SnapName) -> Result<()> {
+    let zvol = &disk.zvol;
     let dataset = zvol.full(&config.dataset);
     let full = name.full(&dataset);
     if snapshot_is_protected(config, zvol, name)? {
         return Err(Error::new(Kind::InUse, format!("'{full}' is protected"))
             .advice("see: pvetruenas snapshots protect --off"));
+    }
+    if volume_retention(config, zvol)?.text() != disk.rules {
+        return Err(rules_were_changed());
     }
     let mut api = api(config, Lane::Work, LIST);
     let dependents = Dependents::of_snapshots(&dataset, std::slice::from_ref(&full), &mut api)?;

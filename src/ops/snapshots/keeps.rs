@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::super::look::Owner;
+use super::own::Own;
 use crate::api::snapshot_list::Listed;
 use crate::config::guest::Guests;
 use crate::volume::{SnapName, ZvolName};
@@ -22,6 +23,8 @@ pub enum Keep {
     Clones(Vec<String>),
     Held,
     Protected,
+    /// Its volume keeps all, or what it keeps is not understood.
+    OfVolume(Own),
     /// These have it in their configuration.
     Guests(Vec<u32>),
     /// A task is at these, which have the volume.
@@ -67,6 +70,7 @@ impl Keep {
             Self::Clones(_) => "clones",
             Self::Held => "held",
             Self::Protected => "protected",
+            Self::OfVolume(_) => "volume",
             Self::Guests(_) => "guest",
             Self::Locked(_) => "locked",
             Self::WithoutGuest => "without-guest",
@@ -94,6 +98,7 @@ impl fmt::Display for Keep {
             Self::Clones(clones) => write!(f, "the origin of {}", clones.join(", ")),
             Self::Held => f.write_str("held"),
             Self::Protected => f.write_str("protected"),
+            Self::OfVolume(own) => write!(f, "retention of its volume: {own}"),
             Self::Guests(guests) => write!(f, "in the configuration of {}", numbers(guests)),
             Self::Locked(guests) => write!(f, "a task is at {}", numbers(guests)),
             Self::WithoutGuest => f.write_str("no guest has the volume"),
@@ -113,6 +118,7 @@ pub struct Facts<'a> {
     pub clones: Vec<String>,
     pub owner: &'a Owner,
     pub is_protected: bool,
+    pub own: &'a Own,
     pub is_young: bool,
 }
 
@@ -124,6 +130,9 @@ pub fn keeps(facts: &Facts<'_>, guests: Option<&Guests>) -> Vec<Keep> {
     }
     if !facts.clones.is_empty() {
         keeps.push(Keep::Clones(facts.clones.clone()));
+    }
+    if facts.own.keeps_all() {
+        keeps.push(Keep::OfVolume(facts.own.clone()));
     }
     let also = [
         (facts.listed.held, Keep::Held),

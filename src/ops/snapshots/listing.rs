@@ -1,6 +1,6 @@
 //! Every snapshot of a storage's volumes, with what keeps it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::leftovers::YOUNG;
 use super::super::leftovers::snapshots::{self as suspects, MOST};
@@ -8,6 +8,7 @@ use super::super::look::{Look, Owner, owner, spelling};
 use super::super::others::Otherwise;
 use super::super::{LIST_SNAPSHOTS, api, on};
 use super::keeps::{Facts, Keep, keeps};
+use super::own::Own;
 use super::policy::{Taken, Verdict, judge};
 use super::protect;
 use crate::api::dataset::{self, Resource};
@@ -37,6 +38,8 @@ pub struct Found {
     /// Those that have the volume.
     pub guests: Vec<u32>,
     pub owner: Owner,
+    /// What its volume has of its own, as it is written there.
+    pub rules: Option<String>,
     pub keeps: Vec<Keep>,
     /// What the rules say; `None` for what they do not count.
     pub verdict: Option<Verdict>,
@@ -45,9 +48,16 @@ pub struct Found {
 /// What a storage has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
-    pub volumes: HashSet<ZvolName>,
+    pub volumes: BTreeMap<ZvolName, Own>,
     /// By volume, oldest first.
     pub found: Vec<Found>,
+}
+
+/// The rules for volumes that have none of their own, or for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    pub retention: Retention,
+    pub for_all: bool,
 }
 
 /// A volume of this storage.
@@ -56,22 +66,18 @@ struct Volume<'a> {
     row: &'a Resource,
     volname: String,
     owner: Owner,
+    own: Own,
 }
 
 /// In two flights. Volumes of other storages are left out.
-pub fn snapshots(
-    config: &Config,
-    guests: Option<&[Guest]>,
-    retention: &Retention,
-    now: u64,
-) -> Result<Snapshots> {
+pub fn snapshots(config: &Config, guests: Option<&[Guest]>, rules: &Rules, now: u64) -> Result<Snapshots> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
     on(config, "look for snapshots", "", || {
-        find(config, guests.as_ref(), retention, now)
+        find(config, guests.as_ref(), rules, now)
     })
 }
 
-fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u64) -> Result<Snapshots> {
+fn find(config: &Config, guests: Option<&Guests>, rules: &Rules, now: u64) -> Result<Snapshots> {
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Work, LIST_SNAPSHOTS);
     let otherwise = Otherwise::ask(config, &mut api);
@@ -107,6 +113,7 @@ fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u6
             clones: clones.get(&listed.name).cloned().unwrap_or_default(),
             owner: &volume.owner,
             is_protected: protect::is_protected(&volume.row.user_properties, listed.guid),
+            own: &volume.own,
             is_young: now.saturating_sub(listed.creation) < YOUNG.as_secs() || listed.creation == 0,
             listed: &listed,
         };
@@ -114,9 +121,13 @@ fn find(config: &Config, guests: Option<&Guests>, retention: &Retention, now: u6
         found.push((order, of_volume(volume, &facts, guests)));
     }
     found.sort_by(|(order, one), (other_order, other)| (&one.zvol, order).cmp(&(&other.zvol, other_order)));
+    let volumes = volumes
+        .into_iter()
+        .map(|(zvol, volume)| (zvol.clone(), volume.own))
+        .collect();
     Ok(Snapshots {
-        volumes: volumes.keys().map(|zvol| (*zvol).clone()).collect(),
-        found: judged(found, retention, now),
+        found: judged(found, &volumes, rules, now),
+        volumes,
     })
 }
 
@@ -132,14 +143,25 @@ fn of_volume(volume: &Volume<'_>, facts: &Facts<'_>, guests: Option<&Guests>) ->
             .map(|guests| guests.having(volume.zvol))
             .unwrap_or_default(),
         owner: volume.owner.clone(),
+        rules: volume.own.text(),
         keeps: keeps(facts, guests),
         verdict: None,
     }
 }
 
 /// Volume by volume, in whose order they are.
-fn judged(mut found: Vec<(u64, Found)>, retention: &Retention, now: u64) -> Vec<Found> {
+fn judged(
+    mut found: Vec<(u64, Found)>,
+    volumes: &BTreeMap<ZvolName, Own>,
+    rules: &Rules,
+    now: u64,
+) -> Vec<Found> {
     for volume in found.chunk_by_mut(|(_, one), (_, other)| one.zvol == other.zvol) {
+        let own = volume.first().and_then(|(_, one)| volumes.get(&one.zvol));
+        let retention = match own {
+            Some(Own::Rules(own)) if !rules.for_all => own,
+            _ => &rules.retention,
+        };
         let counted = |one: &Found| Keep::is_counted(&one.keeps);
         let taken: Vec<Taken> = volume
             .iter()
@@ -176,6 +198,7 @@ fn volumes<'a>(
                     row,
                     volname,
                     owner,
+                    own: Own::of(&row.user_properties),
                 },
             );
         }

@@ -37,5 +37,6 @@ fn leftover(found: &Found) -> Result<Leftover> {
         owner: found.owner.clone(),
         used: found.used,
         creation: found.creation,
+        rules: found.rules.clone(),
     })
 }

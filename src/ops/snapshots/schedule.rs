@@ -10,9 +10,7 @@ use crate::sys::{file, paths};
 /// Each time that it has come it is true once: the run that begins is what is remembered, however it ends. Where nothing is
 /// remembered, the next time is waited for.
 pub fn cleanup_is_due(storeid: &str, schedule: &str) -> Result<bool> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now = now();
     let Some(last) = last(storeid, now) else {
         // A wrong event is told at once, not after its first time.
         calendar::next(schedule, now)?;
@@ -22,6 +20,16 @@ pub fn cleanup_is_due(storeid: &str, schedule: &str) -> Result<bool> {
         Some(next) if next <= now => remember(storeid, now).map(|()| true),
         _ => Ok(false),
     }
+}
+
+pub fn schedule_is_understood(schedule: &str) -> Result<()> {
+    calendar::next(schedule, now()).map(|_| ())
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// `None` for what cannot be read, and for a time to come: the clock was set back.

@@ -33,8 +33,9 @@ pub enum SnapshotsVerb {
     Protect(ProtectSnapshot),
     /// Delete the snapshots that no rule of retention keeps
     ///
-    /// The rules are those of storage.cfg (snapshot_retention_days, snapshot_max_count), or those that are given here, which then
-    /// count alone. Each volume by itself; what any rule keeps stays. Hours, days, weeks, months and years are those of UTC, and
+    /// The rules are those of storage.cfg (snapshot_retention_days, snapshot_max_count, tn_snapshot_keep), or those that are given
+    /// here, which then count alone; a volume may have its own (`snapshots retention`), which the others do not change unless it is
+    /// named with --volume. Each volume by itself; what any rule keeps stays. Hours, days, weeks, months and years are those of UTC, and
     /// those without a snapshot do not count.
     ///
     /// Whatever the rules say stay: snapshots that a guest has in its configuration, those with clones or holds, protected
@@ -47,6 +48,13 @@ pub enum SnapshotsVerb {
     /// A storage that cannot be asked does not keep the others from being pruned.
     #[command(after_long_help = PRUNE_JSON)]
     Prune(PruneSnapshots),
+    /// Show the rules of retention of one volume, or give it rules of its own
+    ///
+    /// Written as a user property of the volume, where every node and everybody who looks at the TrueNAS sees them. They stand in
+    /// place of those of its storage, in every prune: rules that are given to `snapshots prune` change them only where the volume is
+    /// named with --volume. Without rules, --all or --as-storage it is shown what holds.
+    #[command(after_long_help = RETENTION_JSON)]
+    Retention(RetentionOfVolume),
 }
 
 impl SnapshotsVerb {
@@ -55,6 +63,7 @@ impl SnapshotsVerb {
             Self::List(_) => "snapshots list",
             Self::Protect(_) => "snapshots protect",
             Self::Prune(_) => "snapshots prune",
+            Self::Retention(_) => "snapshots retention",
         }
     }
 
@@ -63,6 +72,7 @@ impl SnapshotsVerb {
             Self::List(_) => false,
             Self::Protect(order) => order.apply,
             Self::Prune(order) => order.apply,
+            Self::Retention(order) => order.apply,
         }
     }
 }
@@ -117,10 +127,10 @@ const LIST_JSON: &str = "\
 Exit status: 0 told, 2 a storage cannot be asked.
 
 With --json: \"verb\", \"warnings\" (a list), \"storages\" (a list, each with \"storage\", \"retention\" (the rules in a text, \
-empty for none) and \"snapshots\", or with \"error\" and \"advice\"). Each snapshot: \"volume\", \"zvol\", \"snapshot\", \"object\" \
+empty for none), \"own_retention\" (a list of volumes with \"zvol\" and \"retention\") and \"snapshots\", or with \"error\" and \"advice\"). Each snapshot: \"volume\", \"zvol\", \"snapshot\", \"object\" \
 (its full name), \"guests\" (a list of numbers), \"creation\" (seconds since 1970), \"used\" (bytes), \"kept_by\" (a list, each with \
 \"what\": guest, clones, held, protected, template, foreign, reserved, other-cluster, locked, without-guest, young, not-looked-at or \
-guests-unknown, and \"text\"), \"retention\" (kept, pruned, or null where the rules do not count it), \"why\", \"goes\" (whether prune \
+guests-unknown, volume (the volume's own retention keeps all), and \"text\"), \"retention\" (kept, pruned, or null where the rules do not count it), \"why\", \"goes\" (whether prune \
 would delete it).";
 
 #[derive(Debug, Default, Args)]
@@ -188,3 +198,30 @@ pub struct PruneSnapshots {
     #[arg(long)]
     pub apply: bool,
 }
+
+const RETENTION_JSON: &str = "\
+Exit status: 0 shown, done, or it is so already; 1 it would be done with --apply, 2 refused or failed.
+
+With --json: \"verb\", \"warnings\" (a list), \"volume\", \"own\" (the rules of the volume in a text, null where it has none), \
+\"storage\" (those of its storage), \"state\" (shown, found, set or unchanged), \"wanted\" (what was asked for, as \"own\").";
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("instead").args(["all", "as_storage"]).conflicts_with_all(RULES))]
+pub struct RetentionOfVolume {
+    /// The volume as Proxmox VE calls it, or STOREID:ZVOL
+    #[arg(value_name = "VOLID", value_parser = volid)]
+    pub volume: String,
+    #[command(flatten)]
+    pub rules: Rules,
+    /// All of its snapshots stay
+    #[arg(long)]
+    pub all: bool,
+    /// It has no rules of its own any more
+    #[arg(long)]
+    pub as_storage: bool,
+    /// Do it
+    #[arg(long)]
+    pub apply: bool,
+}
+
+const RULES: [&str; 7] = ["days", "count", "hourly", "daily", "weekly", "monthly", "yearly"];

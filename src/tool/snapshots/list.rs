@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::arguments::ListSnapshots;
 use super::super::{Exit, Said, age};
 use super::guests;
-use super::seen::{Scope, Seen, object, reasons, short};
+use super::seen::{Scope, Seen, object, own_lines, own_objects, reasons, short};
 use crate::error::Result;
 use crate::ops::{self, Found, Verdict};
 use crate::volume::size;
@@ -42,6 +42,7 @@ fn text(scope: &Scope, seen: &Seen) -> String {
         false => "no retention is set".to_owned(),
     };
     let mut text = format!("{storeid}: {} snapshots; {rules}\n", shown.len());
+    text.push_str(&own_lines(&looked.own));
     let width = shown.iter().map(|found| short(found).len()).max().unwrap_or(0);
     for found in shown {
         let _a_string_takes_all = writeln!(
@@ -75,7 +76,12 @@ fn storage(scope: &Scope, seen: &Seen) -> Value {
                 .iter()
                 .filter(|found| scope.has(&seen.storeid, &found.zvol));
             let rows: Vec<Value> = shown.map(|found| object(found, ops::goes(found))).collect();
-            json!({"storage": seen.storeid, "retention": looked.retention.to_string(), "snapshots": rows})
+            json!({
+                "storage": seen.storeid,
+                "retention": looked.retention.to_string(),
+                "own_retention": own_objects(&looked.own),
+                "snapshots": rows,
+            })
         }
     }
 }

@@ -4,6 +4,7 @@ mod list;
 mod protect;
 mod prune;
 mod pruned;
+mod retention;
 mod scheduled;
 mod seen;
 
@@ -17,6 +18,7 @@ pub fn run(verb: &SnapshotsVerb) -> Result<Said> {
         SnapshotsVerb::List(order) => list::run(order),
         SnapshotsVerb::Protect(order) => protect::run(order),
         SnapshotsVerb::Prune(order) => prune::run(order),
+        SnapshotsVerb::Retention(order) => retention::run(order),
     }
 }
 

@@ -60,36 +60,43 @@ fn units(scope: &Scope, seen: &[Seen], guests: &[Guest]) -> Result<Vec<OfGuest>>
     let mut units = ops::of_guests(&looked, guests, &ours);
     units.retain(|unit| {
         let mut disks = unit.disks.iter();
-        disks.any(|(storeid, zvol)| scope.has(storeid, zvol))
+        disks.any(|disk| scope.has(&disk.storeid, &disk.zvol))
     });
     Ok(units)
 }
 
 fn storage(scope: &Scope, order: &PruneSnapshots, seen: Seen) -> Storage {
     let Seen { storeid, looked } = seen;
-    let pruned = looked.map(|Looked { retention, mut found }| {
-        found.retain(|found| scope.has(&storeid, &found.zvol));
-        let all = found.len();
-        let of_guests = found
-            .iter()
-            .filter(|found| ops::kept_by_guest_alone(found).is_some());
-        let of_guests = if order.guest_snapshots {
-            0
-        } else {
-            of_guests.count()
-        };
-        found.retain(ops::goes);
-        let states = match order.apply {
-            true => deleted(scope, &storeid, &found),
-            false => found.iter().map(|_| State::Found).collect(),
-        };
-        super::pruned::Pruned {
-            retention,
-            all,
-            of_guests,
-            rows: found.into_iter().zip(states).collect(),
-        }
-    });
+    let pruned = looked.map(
+        |Looked {
+             retention,
+             own,
+             mut found,
+         }| {
+            found.retain(|found| scope.has(&storeid, &found.zvol));
+            let all = found.len();
+            let of_guests = found
+                .iter()
+                .filter(|found| ops::kept_by_guest_alone(found).is_some());
+            let of_guests = if order.guest_snapshots {
+                0
+            } else {
+                of_guests.count()
+            };
+            found.retain(ops::goes);
+            let states = match order.apply {
+                true => deleted(scope, &storeid, &found),
+                false => found.iter().map(|_| State::Found).collect(),
+            };
+            super::pruned::Pruned {
+                retention,
+                own,
+                all,
+                of_guests,
+                rows: found.into_iter().zip(states).collect(),
+            }
+        },
+    );
     Storage { storeid, pruned }
 }
 

@@ -9,8 +9,8 @@ use super::super::{Exit, age};
 use super::seen;
 use crate::config::retention::Retention;
 use crate::error::{Error, Result};
-use crate::ops::{Found, OfGuest};
-use crate::volume::size;
+use crate::ops::{Found, OfGuest, Own};
+use crate::volume::{ZvolName, size};
 
 #[derive(Default)]
 pub struct Outcome {
@@ -25,6 +25,7 @@ pub struct Storage {
 
 pub struct Pruned {
     pub retention: Retention,
+    pub own: Vec<(ZvolName, Own)>,
     /// How many there were.
     pub all: usize,
     /// How many more would go with `--guest-snapshots`.
@@ -119,17 +120,21 @@ fn of_storage(storage: &Storage) -> String {
         Ok(pruned) => pruned,
     };
     let all = pruned.all;
-    if !pruned.retention.is_set() {
+    if !pruned.retention.is_set() && pruned.own.is_empty() {
         return format!(
             "{storeid}: no retention is set, all {all} snapshots stay\n      -> give rules here, see --help, or for good: \
              pvesm set {storeid} --snapshot_retention_days N\n"
         );
     }
+    let retention = match pruned.retention.is_set() {
+        true => pruned.retention.to_string(),
+        false => "none is set".to_owned(),
+    };
     let mut text = format!(
-        "{storeid}: {} of {all} snapshots go; retention: {}\n",
+        "{storeid}: {} of {all} snapshots go; retention: {retention}\n",
         pruned.rows.len(),
-        pruned.retention
     );
+    text.push_str(&seen::own_lines(&pruned.own));
     let width = pruned
         .rows
         .iter()
@@ -160,7 +165,7 @@ fn of_unit(Unit { unit, state }: &Unit) -> String {
     let disks: Vec<String> = unit
         .disks
         .iter()
-        .map(|(storeid, zvol)| format!("{storeid}:{zvol}"))
+        .map(|disk| format!("{}:{}", disk.storeid, disk.zvol))
         .collect();
     format!(
         "  {}  {}  {}  {}\n",
@@ -216,6 +221,7 @@ fn storage(storage: &Storage) -> Value {
     json!({
         "storage": storage.storeid,
         "retention": pruned.retention.to_string(),
+        "own_retention": seen::own_objects(&pruned.own),
         "snapshots": rows,
         "kept_by_guests_alone": pruned.of_guests,
     })
@@ -225,7 +231,7 @@ fn unit(Unit { unit, state }: &Unit) -> Value {
     let disks: Vec<String> = unit
         .disks
         .iter()
-        .map(|(storeid, zvol)| format!("{storeid}:{zvol}"))
+        .map(|disk| format!("{}:{}", disk.storeid, disk.zvol))
         .collect();
     let why = match state {
         State::Stays(why) => Some(why),

@@ -1,6 +1,6 @@
 //! The snapshots of several storages, as `list` and `prune` begin.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,11 @@ use crate::config::guest::{Disk, Guest};
 use crate::config::retention::Retention;
 use crate::config::section::Section;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{self, Found, Snapshots, Verdict};
+use crate::ops::{self, Found, Own, Snapshots, Verdict};
 use crate::volume::ZvolName;
+
+/// Of volumes with the same retention.
+const SHOWN: usize = 5;
 
 /// One storage, and what it has.
 pub struct Seen {
@@ -22,6 +25,8 @@ pub struct Seen {
 
 pub struct Looked {
     pub retention: Retention,
+    /// Volumes with a retention of their own, which is in force.
+    pub own: Vec<(ZvolName, Own)>,
     pub found: Vec<Found>,
 }
 
@@ -70,8 +75,7 @@ impl Scope {
 
     /// Whether the volume is among those that were named; all are where none was.
     pub fn has(&self, storeid: &str, zvol: &ZvolName) -> bool {
-        let of_storage = || self.volumes.iter().filter(|disk| disk.storeid == storeid);
-        of_storage().next().is_none() || of_storage().any(|disk| disk.zvol == *zvol)
+        self.named(storeid).next().is_none() || self.named(storeid).any(|disk| disk.zvol == *zvol)
     }
 
     pub fn config(&self, storeid: &str) -> Result<Config> {
@@ -87,14 +91,12 @@ impl Scope {
             if let Some(error) = self.wrong.get(&section.storeid) {
                 return Err(error.clone());
             }
-            let retention = match rules.given() {
-                Some(given) => given,
-                None => section.cleanup()?.retention,
-            };
-            let there = ops::snapshots(&section.config()?, guests, &retention, age::now())?;
+            let rules = self.rules(section, rules)?;
+            let there = ops::snapshots(&section.config()?, guests, &rules, age::now())?;
             self.all_are_there(&section.storeid, &there)?;
             Ok(Looked {
-                retention,
+                retention: rules.retention,
+                own: self.own(&section.storeid, &rules, there.volumes),
                 found: there.found,
             })
         });
@@ -104,14 +106,74 @@ impl Scope {
         seen.collect()
     }
 
+    /// What is given counts for volumes with rules of their own only where these were named.
+    fn rules(&self, section: &Section, given: &Rules) -> Result<ops::Rules> {
+        Ok(match given.given() {
+            Some(retention) => ops::Rules {
+                retention,
+                for_all: self.named(&section.storeid).next().is_some(),
+            },
+            None => ops::Rules {
+                retention: section.cleanup()?.retention,
+                for_all: false,
+            },
+        })
+    }
+
+    fn own(
+        &self,
+        storeid: &str,
+        rules: &ops::Rules,
+        volumes: BTreeMap<ZvolName, Own>,
+    ) -> Vec<(ZvolName, Own)> {
+        let counts = |own: &Own| match own {
+            Own::AsStorage => false,
+            Own::Rules(_) => !rules.for_all,
+            Own::All | Own::Unreadable(_) => true,
+        };
+        volumes
+            .into_iter()
+            .filter(|(zvol, own)| counts(own) && self.has(storeid, zvol))
+            .collect()
+    }
+
+    fn named(&self, storeid: &str) -> impl Iterator<Item = &Disk> {
+        self.volumes.iter().filter(move |disk| disk.storeid == storeid)
+    }
+
     fn all_are_there(&self, storeid: &str, there: &Snapshots) -> Result<()> {
-        let mut of_storage = self.volumes.iter().filter(|disk| disk.storeid == storeid);
-        match of_storage.find(|disk| !there.volumes.contains(&disk.zvol)) {
+        match self
+            .named(storeid)
+            .find(|disk| !there.volumes.contains_key(&disk.zvol))
+        {
             None => Ok(()),
             Some(disk) => Err(Error::new(Kind::NotFound, format!("there is no volume '{disk}'"))
                 .advice(format!("see: pvesm list {storeid}"))),
         }
     }
+}
+
+/// The retention that volumes have of their own, each with the first of those that have it.
+pub fn own_lines(own: &[(ZvolName, Own)]) -> String {
+    let mut volumes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (zvol, own) in own {
+        volumes.entry(own.to_string()).or_default().push(zvol.as_str());
+    }
+    let line = |(own, zvols): (String, Vec<&str>)| {
+        let more = match zvols.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let first: Vec<&str> = zvols.into_iter().take(SHOWN).collect();
+        format!("  retention of {}{more}: {own}\n", first.join(", "))
+    };
+    volumes.into_iter().map(line).collect()
+}
+
+pub fn own_objects(own: &[(ZvolName, Own)]) -> Vec<Value> {
+    own.iter()
+        .map(|(zvol, own)| json!({"zvol": zvol.as_str(), "retention": own.to_string()}))
+        .collect()
 }
 
 /// `vm-100-disk-0@before`

@@ -258,7 +258,7 @@ my @GROUPS = (
         'Snapshots' => [
             [
                 'snapshot_retention_days', 'integer', '3.0', 'both', undef,
-                'Snapshots that are younger than so many days are not pruned. Without this and snapshot_max_count none is.'
+                'Snapshots that are younger than so many days are not pruned. Without a rule none is.'
                     . ' See pvetruenas-snapshots-prune(8).',
             ],
             [
@@ -266,8 +266,13 @@ my @GROUPS = (
                 'The newest so many snapshots of a volume are not pruned.',
             ],
             [
+                'tn_snapshot_keep', 'string', '3.0', 'both', undef,
+                'Of each of the last so many hours, days, weeks, months and years that have one, the newest snapshot is not pruned,'
+                    . ' as hourly=24,daily=7,weekly=4,monthly=12,yearly=3.',
+            ],
+            [
                 'snapshot_auto_cleanup', 'boolean', '3.0', 'both', 0,
-                'Prune snapshots by these two rules without being asked. Those that a guest has in its configuration stay.',
+                'Prune snapshots by these rules without being asked. Those that a guest has in its configuration stay.',
             ],
             [
                 'snapshot_cleanup_schedule', 'string', '3.0', 'both', undef,
