@@ -22,15 +22,23 @@ const STARTER: &str = "many::the_process_that_starts_one_and_tells_its_memory";
 const ARGUMENTS: &str = "MANY_ARGUMENTS";
 const TOLD: &str = "told ";
 
-fn world() -> World {
-    world_with(&[])
-}
-
 /// Each volume has a snapshot, and none a guest.
-fn world_with(more: &[&str]) -> World {
+fn world() -> (World, TcpListener) {
+    let portal = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = portal.local_addr().unwrap().to_string();
     let (version, count) = (support::version(), PRELOADED.to_string());
-    let fixed = ["--api-version", &version, "--latency", "50", "--preload", &count];
-    let world = World::start(By::Iscsi, By::Nvme, &[&fixed, more].concat());
+    let arguments = [
+        "--api-version",
+        &version,
+        "--latency",
+        "50",
+        "--preload",
+        &count,
+        "--portal",
+        &address,
+    ];
+    let mut world = World::start(By::Iscsi, By::Nvme, &arguments);
+    world.set("from", "discovery_portal", &address);
     world.nas.server.nas(|tables| {
         let volumes: Vec<String> = tables
             .zfs
@@ -43,7 +51,7 @@ fn world_with(more: &[&str]) -> World {
             .map(|name| (format!("{name}@daily"), Snapshot::default()));
         tables.zfs.snapshots.extend(snapshots);
     });
-    world
+    (world, portal)
 }
 
 fn mark_as_another_cluster_s(world: &World) {
@@ -130,10 +138,22 @@ fn must_warn_by_its_exit_status_alone(ran: &Ran) {
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
 }
 
+/// One after the other, in one world: to make it takes longer than to ask.
 #[test]
-fn orphans_shows_each_of_many() {
-    let world = world();
-    let ran = run(&world, &["orphans", "from", "--json"]);
+fn what_is_told_of_many_is_right_and_takes_little() {
+    let (world, _portal) = world();
+    orphans_shows_each(&world);
+    health_looks_at_all(&world);
+    metrics_counts_all(&world);
+    thin_adds_up_all(&world);
+    snapshots_are_listed(&world);
+    snapshots_are_judged(&world);
+    mark_as_another_cluster_s(&world);
+    adopt_shows_each(&world);
+}
+
+fn orphans_shows_each(world: &World) {
+    let ran = run(world, &["orphans", "from", "--json"]);
     must_warn_by_its_exit_status_alone(&ran);
     let told = ran.json();
     let rows = told["storages"][0]["left_over"].as_array().unwrap();
@@ -141,13 +161,8 @@ fn orphans_shows_each_of_many() {
     assert!(rows.iter().all(|row| row["what"] == "without-guest"));
 }
 
-#[test]
-fn health_looks_at_many() {
-    let portal = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = portal.local_addr().unwrap().to_string();
-    let mut world = world_with(&["--portal", &address]);
-    world.set("from", "discovery_portal", &address);
-    let ran = run(&world, &["health", "from", "--json"]);
+fn health_looks_at_all(world: &World) {
+    let ran = run(world, &["health", "from", "--json"]);
     must_warn_by_its_exit_status_alone(&ran);
     let told = ran.json();
     let mut checks = told["storages"][0]["checks"].as_array().unwrap().iter();
@@ -157,10 +172,8 @@ fn health_looks_at_many() {
     assert_eq!(left_over["text"], format!("{VOLUMES} on the TrueNAS"));
 }
 
-#[test]
-fn metrics_counts_many() {
-    let world = world();
-    let ran = run(&world, &["metrics", "from"]);
+fn metrics_counts_all(world: &World) {
+    let ran = run(world, &["metrics", "from"]);
     ran.must_be_done();
     for series in [
         "truenas_volumes{storage=\"from\"}",
@@ -172,10 +185,8 @@ fn metrics_counts_many() {
     }
 }
 
-#[test]
-fn thin_adds_up_many() {
-    let world = world();
-    let ran = run(&world, &["thin", "from", "--json"]);
+fn thin_adds_up_all(world: &World) {
+    let ran = run(world, &["thin", "from", "--json"]);
     ran.must_be_done();
     let told = ran.json();
     let share = &told["pools"][0]["shares"][0];
@@ -186,11 +197,29 @@ fn thin_adds_up_many() {
     );
 }
 
-#[test]
-fn adopt_shows_each_of_many() {
-    let world = world();
-    mark_as_another_cluster_s(&world);
-    let ran = run(&world, &["adopt", "from", "--json"]);
+fn snapshots_are_listed(world: &World) {
+    let ran = run(world, &["snapshots", "list", "from", "--days", "1", "--json"]);
+    ran.must_be_done();
+    let told = ran.json();
+    let rows = told["storages"][0]["snapshots"].as_array().unwrap();
+    assert_eq!(rows.len(), VOLUMES);
+    assert!(
+        rows.iter()
+            .all(|row| row["kept_by"].to_string().contains("without-guest"))
+    );
+}
+
+fn snapshots_are_judged(world: &World) {
+    let ran = run(world, &["snapshots", "prune", "from", "--days", "1"]);
+    ran.must_be_done();
+    assert_eq!(
+        ran.stdout,
+        format!("from: 0 of {VOLUMES} snapshots go; retention: days 1\n")
+    );
+}
+
+fn adopt_shows_each(world: &World) {
+    let ran = run(world, &["adopt", "from", "--json"]);
     must_warn_by_its_exit_status_alone(&ran);
     let told = ran.json();
     let volumes = told["volumes"].as_array().unwrap();
