@@ -31,8 +31,8 @@ like $said, qr{\Anode: fake \Q@{[node_folder()]}\E/1\n\z},
 
 ($status, $output) = pvesm('status');
 like $output, qr/\AName +Type +Status +Total +Used +Available +%\n/, 'status: the head of pvesm\'s table';
-like $output, qr/^local +dir +active +10485760 +1048576 +9437184 +10\.00%$/m, 'KiB';
-like $output, qr/^nas1 +truenasplugin +active +\d+ +\d+ +\d+ +0\.00%$/m, 'one row a storage';
+like $output, qr/^local +dir +active +\d+ +\d+ +\d+ +\d+\.\d\d%$/m, 'one row a storage';
+like $output, qr/^nas1 +truenasplugin +active +10603200320 +\d+ +\d+ +0\.00%$/m, 'KiB';
 
 ($status, $output) = pvesm('alloc', 'nas1', '100', '', '1G');
 like $output, qr/\Asuccessfully created '(nas1:vol-vm-100-disk-0-lun\d+)'\n\z/,

@@ -39,8 +39,8 @@ fn they_go_through_pve_when_that_is_asked_for() {
         (planned.code, planned.stdout.as_str()),
         (
             1,
-            "from: 0 of 2 snapshots go; retention: days 7\nguests: 1 snapshots\n  \
-             VM 100  one  from:vm-100-disk-0  no rule keeps it: qm delsnapshot 100 one\n\
+            "from: 0 of 2 snapshots go; retention: days 7\n  kept by their guests alone: 1, see below\n\
+             guests: 1 snapshots\n  VM 100  one  from:vm-100-disk-0  no rule keeps it: qm delsnapshot 100 one\n\
              Nothing was deleted. --apply does it.\n"
         )
     );

@@ -92,7 +92,7 @@ fn nothing_else_goes(#[values("25.04.2", "25.10.4", "26.0.0", "27.0.0")] version
     assert_eq!(gone, ["vm-100-disk-0@gone"]);
     assert!(
         ran.stdout
-            .ends_with("  1 more are kept by their guests alone: --guest-snapshots deletes them too\n"),
+            .ends_with("  kept by their guests alone: 1; --guest-snapshots deletes those too\n"),
         "{}",
         ran.stdout
     );

@@ -171,8 +171,8 @@ Exit status: 0 done, or nothing is to be done; 1 something would be deleted with
 cannot be asked, or something was not deleted.
 
 With --json: \"verb\", \"warnings\" (a list), \"storages\" (as of `snapshots list`, only with the snapshots that go, each with \
-\"state\": found, deleted or failed, and \"error\"; and with \"kept_by_guests_alone\": how many --guest-snapshots would delete \
-besides), \"guests\" (with --guest-snapshots, a list, each with \"guest\", \"node\", \"snapshot\", \"disks\", \"command\": what \
+\"state\": found, deleted or failed, and \"error\"; and with \"kept_by_guests_alone\": how many more only the configurations of \
+guests keep), \"guests\" (with --guest-snapshots, a list, each with \"guest\", \"node\", \"snapshot\", \"disks\", \"command\": what \
 is run, or has to be on another node; \"state\": found, deleted, elsewhere, stays with \"why\", or failed with \"error\").";
 
 #[derive(Debug, Default, Args)]

@@ -77,12 +77,8 @@ fn storage(scope: &Scope, order: &PruneSnapshots, seen: Seen) -> Storage {
             let all = found.len();
             let of_guests = found
                 .iter()
-                .filter(|found| ops::kept_by_guest_alone(found).is_some());
-            let of_guests = if order.guest_snapshots {
-                0
-            } else {
-                of_guests.count()
-            };
+                .filter(|found| ops::kept_by_guest_alone(found).is_some())
+                .count();
             found.retain(ops::goes);
             let states = match order.apply {
                 true => deleted(scope, &storeid, &found),

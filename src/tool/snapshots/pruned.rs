@@ -28,7 +28,7 @@ pub struct Pruned {
     pub own: Vec<(ZvolName, Own)>,
     /// How many there were.
     pub all: usize,
-    /// How many more would go with `--guest-snapshots`.
+    /// How many more only the configurations of guests keep.
     pub of_guests: usize,
     pub rows: Vec<(Found, State)>,
 }
@@ -94,7 +94,15 @@ pub fn exit(outcome: &Outcome) -> Exit {
 }
 
 pub fn text(outcome: &Outcome, order: &PruneSnapshots) -> String {
-    let mut text: String = outcome.storages.iter().map(of_storage).collect();
+    let with_them = match order.guest_snapshots {
+        true => ", see below",
+        false => "; --guest-snapshots deletes those too",
+    };
+    let mut text: String = outcome
+        .storages
+        .iter()
+        .map(|storage| of_storage(storage, with_them))
+        .collect();
     if !outcome.units.is_empty() {
         let _a_string_takes_all = writeln!(text, "guests: {} snapshots", outcome.units.len());
         text.extend(outcome.units.iter().map(of_unit));
@@ -113,7 +121,7 @@ pub fn text(outcome: &Outcome, order: &PruneSnapshots) -> String {
     text
 }
 
-fn of_storage(storage: &Storage) -> String {
+fn of_storage(storage: &Storage, with_them: &str) -> String {
     let storeid = &storage.storeid;
     let pruned = match &storage.pruned {
         Err(error) => return format!("{storeid}: {error}\n"),
@@ -154,7 +162,7 @@ fn of_storage(storage: &Storage) -> String {
     if pruned.of_guests > 0 {
         let _a_string_takes_all = writeln!(
             text,
-            "  {} more are kept by their guests alone: --guest-snapshots deletes them too",
+            "  kept by their guests alone: {}{with_them}",
             pruned.of_guests
         );
     }

@@ -8,6 +8,7 @@ use File::Basename qw(dirname);
 use File::Path qw(make_path);
 
 use PVE::Tools;
+use TestLock qw(with_flock);
 
 # The folder that is /etc/pve, and the name of storage.cfg in it.
 my ($folder) = ($ENV{PVETRUENAS_ETC_PVE} // '/etc/pve') =~ /^(.+)$/s;
@@ -70,7 +71,7 @@ sub _cfs_lock ($id, $timeout, $code) {
         return wantarray ? @result : $result[-1];
     };
     my $late = "cfs-lock '$id' error: got lock request timeout\n";
-    return PVE::Tools::_with_flock("$folder/priv/lock/$id", $timeout // 10, $run, $late);
+    return with_flock("$folder/priv/lock/$id", $timeout // 10, $run, $late);
 }
 
 sub cfs_lock_storage ($storeid, $timeout, $code) {

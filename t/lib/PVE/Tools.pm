@@ -4,8 +4,7 @@ package PVE::Tools;
 
 use v5.36;
 
-use Fcntl qw(:flock O_RDWR O_CREAT);
-use Time::HiRes qw(sleep time);
+use TestLock qw(with_flock);
 
 sub split_list ($text) {
     return grep { length } split /[\s,;\0]+/, $text // '';
@@ -30,17 +29,7 @@ sub file_set_contents ($path, $content) {
 
 # pve-contract.md section 4: at most $timeout seconds to get it, none for the code.
 sub lock_file ($path, $timeout, $code) {
-    return _with_flock($path, $timeout, $code, "can't lock file '$path' - got timeout\n");
-}
-
-sub _with_flock ($path, $timeout, $code, $too_late) {
-    sysopen my $file, $path, O_RDWR | O_CREAT or die "can't open file '$path': $!\n";
-    my $end = time + $timeout;
-    while (!flock $file, LOCK_EX | LOCK_NB) {
-        die $too_late if time >= $end;
-        sleep 0.05;
-    }
-    return $code->();
+    return with_flock($path, $timeout, $code, "can't lock file '$path' - got timeout\n");
 }
 
 1;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Nas, node};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn socket() -> PathBuf {
     node().join("run/pve-storage-truenas/session.sock")
