@@ -10,6 +10,7 @@ pub mod snapshot;
 pub mod snapshot_list;
 pub mod system;
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
@@ -136,6 +137,8 @@ pub struct Api {
     waiting: Flight,
     /// Answers to what went out that way.
     arrived: Answers,
+    /// Methods that the server does not have: they are not asked for twice.
+    missing: HashSet<&'static str>,
 }
 
 impl Api {
@@ -145,6 +148,7 @@ impl Api {
             deadline,
             waiting: Flight::default(),
             arrived: Answers::default(),
+            missing: HashSet::new(),
         }
     }
 
@@ -155,6 +159,7 @@ impl Api {
             deadline,
             waiting: Flight::default(),
             arrived: Answers::default(),
+            missing: HashSet::new(),
         }
     }
 
@@ -180,6 +185,7 @@ impl Api {
             deadline,
             waiting: Flight::default(),
             arrived: Answers::default(),
+            missing: HashSet::new(),
         }
     }
 
@@ -217,20 +223,34 @@ impl Api {
 
     /// Sends all calls of a flight together; those that the server does not have go out once more in its own words.
     fn send_all(&mut self, flight: Flight) -> Result<Answers> {
-        let calls: Vec<Call> = flight.calls.iter().map(|(newest, _)| newest.clone()).collect();
+        let mut olders = Vec::with_capacity(flight.calls.len());
+        let mut calls = Vec::with_capacity(flight.calls.len());
+        let mut known_as_older = Vec::with_capacity(flight.calls.len());
+        for (newest, older) in flight.calls {
+            let (call, older, is_older) = match older {
+                Some(older) if self.missing.contains(newest.method) => (older, None, true),
+                older => (newest, older, false),
+            };
+            calls.push(call);
+            olders.push(older);
+            known_as_older.push(is_older);
+        }
         let answers = self.session.flight(&calls, self.patience(&calls))?;
         let mut received: Vec<Received> = answers
             .into_iter()
-            .map(|answer| Received { answer, older: false })
+            .zip(known_as_older)
+            .map(|(answer, older)| Received { answer, older })
             .collect();
-        let unknown =
-            |received: &Received| matches!(&received.answer, Err(error) if error.kind == Kind::NoMethod);
-        let (slots, again): (Vec<&mut Received>, Vec<Call>) = received
-            .iter_mut()
-            .zip(flight.calls)
-            .filter(|(received, _)| unknown(received))
-            .filter_map(|(slot, (_, older))| Some((slot, older?)))
-            .unzip();
+        let mut slots = Vec::new();
+        let mut again = Vec::new();
+        for ((slot, call), older) in received.iter_mut().zip(&calls).zip(olders) {
+            let is_unknown = matches!(&slot.answer, Err(error) if error.kind == Kind::NoMethod);
+            if let (true, Some(older)) = (is_unknown, older) {
+                self.missing.insert(call.method);
+                slots.push(slot);
+                again.push(older);
+            }
+        }
         if !again.is_empty() {
             let answers = self.session.flight(&again, self.patience(&again))?;
             for (slot, answer) in slots.into_iter().zip(answers) {

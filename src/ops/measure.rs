@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::figures::Usage;
 use super::health::PORTALS;
-use super::leftovers::{self, What, snapshots};
+use super::leftovers::{self, Patience, What, snapshots};
 use super::look::{Look, spelling, usable_parent};
 use super::others::Otherwise;
 use super::thin::may_grow;
@@ -121,7 +121,7 @@ fn ask(
         stale_snapshots: None,
     };
     if let (Some(guests), Ok(known)) = (guests, &snapshots) {
-        let stale = snapshots::stale(config, &look, guests, known, &mut api);
+        let stale = snapshots::stale(config, &look, guests, known, Patience::OneFlight, &mut api);
         figures.stale_snapshots = Some(stale.map(|found| found.len() as u64));
     }
     let mut names = HashSet::new();

@@ -59,7 +59,8 @@ pub use free::{free_image, free_image_finish};
 pub use health::{Check, FULL, Grade, Health, NEARLY_FULL, health, node_health, unused};
 pub use hooks::{OtherStorage, on_add, on_delete, on_update};
 pub use leftovers::{
-    Leftover, What, free_abandoned, is_rubbish, leftovers, may_be_freed, remove_leftover, rename_back,
+    Leftover, Patience, What, free_abandoned, is_rubbish, leftovers, may_be_freed, remove_leftover,
+    rename_back,
 };
 pub use list::{Image, SizeInfo, list_images, volume_size_info};
 pub use look::Owner;

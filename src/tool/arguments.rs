@@ -263,6 +263,9 @@ pub struct Orphans {
     /// Show those of other clusters too
     #[arg(long)]
     pub foreign: bool,
+    /// Look at more than ten snapshots where TrueNAS, before version 26, has to be asked for each
+    #[arg(long)]
+    pub all_snapshots: bool,
     /// Free this volume, whose guest is on no node, or VOLID@SNAPSHOT, which its guest does not know; may be given more than once
     #[arg(long, value_name = "VOLID", value_parser = volid)]
     pub free: Vec<String>,

@@ -10,7 +10,7 @@ use super::{Exit, Said, age, guests, sections};
 use crate::config::Config;
 use crate::config::guest::{DiskOrSnapshot, Guest};
 use crate::error::{Error, Kind, Result};
-use crate::ops::{self, Leftover, Owner, What};
+use crate::ops::{self, Leftover, Owner, Patience, What};
 use crate::volume::size;
 
 /// One storage, and what was found there.
@@ -69,7 +69,8 @@ fn look(
     order: &Orphans,
     free: &[DiskOrSnapshot],
 ) -> Result<Vec<Row>> {
-    let found = ops::leftovers(config, guests)?;
+    let patience = patience(order);
+    let found = ops::leftovers(config, guests, patience)?;
     let free: Vec<&DiskOrSnapshot> = free
         .iter()
         .filter(|named| named.disk.storeid == config.storeid)
@@ -86,9 +87,17 @@ fn look(
         .filter(|left| order.foreign || is_named(left) || !matches!(left.owner, Owner::Cluster(_)));
     let mut rows = worked_off(config, shown.collect(), is_named, order.apply);
     if rows.iter().any(|row| row.state.has_changed()) {
-        read_back(&mut rows, ops::leftovers(config, guests));
+        read_back(&mut rows, ops::leftovers(config, guests, patience));
     }
     Ok(rows)
+}
+
+/// Whoever names a snapshot wants it found.
+fn patience(order: &Orphans) -> Patience {
+    match order.all_snapshots || order.free.iter().any(|named| named.contains('@')) {
+        true => Patience::Long,
+        false => Patience::OneFlight,
+    }
 }
 
 fn is(left: &Leftover, named: &DiskOrSnapshot) -> bool {

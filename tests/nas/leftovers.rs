@@ -13,7 +13,7 @@ use crate::transport::{Iscsi, Nvme, Transport};
 const DISK: &str = "tank/proxmox/vm-100-disk-0";
 
 fn found(config: &Config) -> Vec<(What, String, Owner)> {
-    let found = ops::leftovers(config, None).unwrap();
+    let found = ops::leftovers(config, None, ops::Patience::Long).unwrap();
     let brief = |left: Leftover| {
         let zvol = left.zvol.map(|zvol| zvol.to_string()).unwrap_or_default();
         (left.what, zvol, left.owner)
@@ -57,7 +57,7 @@ fn an_export_without_its_zvol_is_found(#[values(Iscsi, Nvme)] over: Transport) {
     let nas = with_a_disk(over);
     nas.server
         .nas(|tables: &mut Tables| tables.zfs.datasets.remove(DISK));
-    let left = ops::leftovers(&nas.config(), None).unwrap();
+    let left = ops::leftovers(&nas.config(), None, ops::Patience::Long).unwrap();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0].what, What::ExportWithoutZvol);
     let label = match over {
@@ -159,7 +159,9 @@ fn another_storage_s_are_left_out_and_another_cluster_s_are_told_as_such(
 fn one_look_is_enough_for_many_volumes(#[values(Iscsi, Nvme)] over: Transport) {
     let nas = over.start(&["--latency", "50", "--preload", "2000"]);
     let config = nas.config();
-    let (left, flights) = during(&nas, || ops::leftovers(&config, None).unwrap());
+    let (left, flights) = during(&nas, || {
+        ops::leftovers(&config, None, ops::Patience::Long).unwrap()
+    });
     assert_eq!(flights, 1);
     // Over NVMe they are another storage's: without mark, and exported by iSCSI.
     assert_eq!(left, []);
@@ -173,7 +175,7 @@ fn the_export_of_a_zvol_that_is_there_after_all_stays(#[values(Iscsi, Nvme)] ove
     let zvol = nas
         .server
         .nas(|tables: &mut Tables| tables.zfs.datasets.remove(DISK));
-    let left = ops::leftovers(&config, None).unwrap();
+    let left = ops::leftovers(&config, None, ops::Patience::Long).unwrap();
     nas.server
         .nas(|tables: &mut Tables| tables.zfs.datasets.insert(DISK.to_owned(), zvol.unwrap()));
     let error = ops::remove_leftover(&config, &left[0]).unwrap_err().to_string();
@@ -189,7 +191,7 @@ fn only_rubbish_is_removed(#[values(Iscsi, Nvme)] over: Transport) {
     let nas = with_a_disk(over);
     over.withdraw_by_hand(&nas, DISK);
     let config = nas.config();
-    let left = ops::leftovers(&config, None).unwrap();
+    let left = ops::leftovers(&config, None, ops::Patience::Long).unwrap();
     let error = ops::remove_leftover(&config, &left[0]).unwrap_err().to_string();
     assert!(error.contains("may still be needed"), "{error}");
     assert_eq!(nas.names().len(), 1);

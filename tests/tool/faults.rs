@@ -145,7 +145,8 @@ impl Plan {
 }
 
 fn leftovers(world: &World) -> Vec<Leftover> {
-    let both = ["from", "to"].map(|storage| ops::leftovers(&world.config(storage), None).unwrap());
+    let both = ["from", "to"]
+        .map(|storage| ops::leftovers(&world.config(storage), None, ops::Patience::Long).unwrap());
     both.into_iter().flatten().collect()
 }
 

@@ -193,6 +193,49 @@ fn with_more(world: &World, count: usize) {
 }
 
 /// An older server is asked for each: of a connection ten calls are on their way at once.
+#[test]
+fn an_older_server_is_asked_for_as_many_as_one_flight_takes() {
+    let world = world_with(&["--api-version", "25.10.4", "--latency", "50"]);
+    with_more(&world, 11);
+    for verb in ["orphans", "metrics"] {
+        let (ran, flights) = during(&world.nas, || world.run(&[verb, "from"]));
+        assert_eq!(flights, 2, "{verb}");
+        let words = "12 snapshots could be left over; the first 10 were looked at; TrueNAS before 26 is asked for each: see \
+                     pvetruenas orphans --all-snapshots";
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+    let ran = world.run(&["orphans", "from", "--all-snapshots"]);
+    assert!(ran.stdout.starts_with("from: 12 left over\n"), "{}", ran.stdout);
+    // The last of them, by name.
+    let last = "from:vm-100-disk-0@vzdump";
+    let ran = world.run(&["orphans", "from", "--free", last]);
+    assert!(
+        ran.stdout.contains("from: 12 left over\n"),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+}
+
+#[test]
+fn what_a_server_does_not_have_is_asked_for_in_one_flight_only() {
+    let world = world_with(&["--api-version", "25.04.2"]);
+    with_more(&world, 11);
+    let sent = world.nas.server.traffic().len();
+    assert_eq!(world.run(&["orphans", "from"]).code, 1);
+    let asked = |method: &str| {
+        let traffic = world.nas.server.traffic();
+        let lines = traffic[sent..]
+            .iter()
+            .filter(|line| line["msg"]["method"] == method);
+        lines.count()
+    };
+    assert_eq!(
+        (asked("pool.snapshot.query"), asked("zfs.snapshot.query")),
+        (1, 11)
+    );
+}
+
 #[rstest]
 fn newer_servers_tell_of_many_at_once(#[values("26.0.0", "27.0.0")] version: &str) {
     let world = world_with(&["--api-version", version, "--latency", "50"]);
@@ -221,7 +264,7 @@ fn that_one_goes_meanwhile_hides_no_other() {
 fn more_suspects_than_are_looked_at_are_told_of() {
     let world = world();
     with_more(&world, 200);
-    let ran = world.run(&["orphans", "from"]);
+    let ran = world.run(&["orphans", "from", "--all-snapshots"]);
     assert!(
         ran.stderr
             .contains("warning: 201 snapshots could be left over; the first 200 were looked at"),

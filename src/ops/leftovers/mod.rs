@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 pub(super) use abandoned::{YOUNG, free_snapshots};
 pub use abandoned::{free_abandoned, may_be_freed};
 pub use repair::rename_back;
+pub use snapshots::Patience;
 
 use super::change::change;
 use super::free::{free_image_finish, remove_lost_export};
@@ -87,12 +88,12 @@ pub struct Leftover {
     pub rules: Option<String>,
 }
 
-/// In one flight, or two where a snapshot is suspect. What another storage of this cluster has made is that one's business; what
+/// In one flight, or two where a snapshot is suspect; more with `Patience::Long`. What another storage of this cluster has made is that one's business; what
 /// another cluster made is told with its owner. Whether a volume has a guest is told where the guests are given.
-pub fn leftovers(config: &Config, guests: Option<&[Guest]>) -> Result<Vec<Leftover>> {
+pub fn leftovers(config: &Config, guests: Option<&[Guest]>, patience: Patience) -> Result<Vec<Leftover>> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
     on(config, "look for leftovers", "", || {
-        find(config, guests.as_ref(), None)
+        find(config, guests.as_ref(), None, patience)
     })
 }
 
@@ -100,7 +101,7 @@ pub fn leftovers(config: &Config, guests: Option<&[Guest]>) -> Result<Vec<Leftov
 fn leftovers_of(config: &Config, guests: &[Guest], snapshots: &HashSet<&str>) -> Result<Vec<Leftover>> {
     let guests = Guests::of(&config.storeid, guests);
     on(config, "look for leftovers", "", || {
-        find(config, Some(&guests), Some(snapshots))
+        find(config, Some(&guests), Some(snapshots), Patience::Long)
     })
 }
 
@@ -133,7 +134,12 @@ fn lost_export(config: &Config, name: &ZvolName) -> Result<()> {
     remove_lost_export(config, name)
 }
 
-fn find(config: &Config, guests: Option<&Guests>, only: Option<&HashSet<&str>>) -> Result<Vec<Leftover>> {
+fn find(
+    config: &Config,
+    guests: Option<&Guests>,
+    only: Option<&HashSet<&str>>,
+    patience: Patience,
+) -> Result<Vec<Leftover>> {
     let transport = transport::of(config)?;
     let mut api = api(config, Lane::Work, LIST);
     let otherwise = Otherwise::ask(config, &mut api);
@@ -149,7 +155,9 @@ fn find(config: &Config, guests: Option<&Guests>, only: Option<&HashSet<&str>>) 
     if let (Some(guests), Some(mut known)) = (guests, known) {
         let is_asked_for = |named: &Named| only.is_none_or(|only| only.contains(named.name.as_str()));
         known.names.retain(is_asked_for);
-        found.extend(snapshots::stale(config, &look, guests, &known, &mut api)?);
+        found.extend(snapshots::stale(
+            config, &look, guests, &known, patience, &mut api,
+        )?);
     }
     Ok(found)
 }

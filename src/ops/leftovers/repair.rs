@@ -5,7 +5,7 @@ use super::super::image::existing;
 use super::super::look::Look;
 use super::super::rename::rename_exactly;
 use super::super::{UNDER_LOCK, api};
-use super::{Leftover, What, find};
+use super::{Leftover, Patience, What, find};
 use crate::api::Lane;
 use crate::api::dataset::Resource;
 use crate::config::Config;
@@ -37,9 +37,14 @@ pub fn rename_back(config: &Config, left: &Leftover) -> Result<()> {
 
 fn again(config: &Config, left: &Leftover) -> Result<()> {
     let _others_wait = StorageLock::take(&config.storeid)?;
-    let still = find(config, Some(&Guests::of(&config.storeid, &Guest::all()?)), None)?
-        .into_iter()
-        .find(|other| other.object == left.object && other.what == What::RenamedAway);
+    let still = find(
+        config,
+        Some(&Guests::of(&config.storeid, &Guest::all()?)),
+        None,
+        Patience::OneFlight,
+    )?
+    .into_iter()
+    .find(|other| other.object == left.object && other.what == What::RenamedAway);
     let Some((zvol, former)) = still.and_then(|left| Some((left.zvol?, left.former?))) else {
         return Err(Error::new(Kind::InUse, "somebody has changed it meanwhile"));
     };

@@ -20,6 +20,16 @@ use crate::volume::{SnapName, ZvolName};
 /// So many are looked at; the others when these are gone.
 pub const MOST: usize = 200;
 
+/// So many calls one connection has on its way: a flight.
+const OF_ONE_FLIGHT: usize = 10;
+
+/// How long it may take where the server is asked for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    OneFlight,
+    Long,
+}
+
 /// The first version that tells of many at once whose they are.
 const TELLS_OF_MANY: (u32, u32) = (26, 0);
 
@@ -58,11 +68,13 @@ pub fn stale(
     look: &Look,
     guests: &Guests,
     known: &Known,
+    patience: Patience,
     api: &mut Api,
 ) -> Result<Vec<Leftover>> {
     let volumes: HashMap<&ZvolName, &Resource> =
         look.children.iter().map(|(name, row)| (name, row)).collect();
-    let suspects = suspects(config, guests, &volumes, &known.names);
+    let mut suspects = suspects(config, guests, &volumes, &known.names);
+    leave_out(&mut suspects, known, patience);
     if suspects.is_empty() {
         return Ok(Vec::new());
     }
@@ -111,19 +123,27 @@ fn suspects<'a>(
             may_be_stale(guests, &zvol, &name) && volumes.contains_key(&zvol) && !cloned.contains(full)
         })
     };
-    let mut suspects: Vec<&str> = names
+    names
         .iter()
         .map(|named| named.name.as_str())
         .filter(is_suspect)
-        .collect();
-    if suspects.len() > MOST {
+        .collect()
+}
+
+fn leave_out(suspects: &mut Vec<&str>, known: &Known, patience: Patience) {
+    let is_short = patience == Patience::OneFlight && !known.tells_of_many;
+    let most = if is_short { OF_ONE_FLIGHT } else { MOST };
+    let all = suspects.len();
+    if all > most {
+        let how_to_see_more = match is_short {
+            true => "; TrueNAS before 26 is asked for each: see pvetruenas orphans --all-snapshots",
+            false => "",
+        };
         logging::warn(format!(
-            "{} snapshots could be left over; the first {MOST} were looked at",
-            suspects.len()
+            "{all} snapshots could be left over; the first {most} were looked at{how_to_see_more}"
         ));
-        suspects.truncate(MOST);
+        suspects.truncate(most);
     }
-    suspects
 }
 
 fn parts(config: &Config, full: &str) -> Option<(ZvolName, SnapName)> {

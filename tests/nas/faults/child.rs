@@ -74,7 +74,7 @@ fn look(config: &Config) -> Value {
         .iter()
         .map(|image| json!([image.volid, image.size, image.parent]))
         .collect();
-    let left = ops::leftovers(config, None).unwrap();
+    let left = ops::leftovers(config, None, ops::Patience::Long).unwrap();
     let left: Vec<String> = left
         .iter()
         .map(|left| {
