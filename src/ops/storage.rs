@@ -119,6 +119,8 @@ fn reach(config: &Config, deadline: Deadline) -> Result<()> {
 
 /// Dies only when neither the API nor a portal answers; everything else that is wrong is said once.
 pub fn activate_storage(config: &Config) -> Result<()> {
+    // First: PVE has checked the connection just before, which leaves nothing to do.
+    versions::tell();
     if recently_checked(config) {
         return Ok(());
     }
@@ -137,7 +139,6 @@ pub fn activate_storage(config: &Config) -> Result<()> {
         true => remember_check(config),
         false => forget_check(config),
     }
-    versions::tell();
     Ok(())
 }
 

@@ -87,13 +87,15 @@ fn without_a_login_slot_status_repeats_the_last_figures_and_others_say_when_one_
     assert!(started.elapsed() < std::time::Duration::from_secs(30));
 }
 
-/// Only root writes to /etc/pve, and a machine without a cluster has no place for it.
+/// Only root writes to /etc/pve, and a machine without a cluster has no place for it. PVE checks the connection first.
 #[test]
 fn a_node_that_activates_a_storage_tells_the_others_its_version() {
     let nas = Nas::start(&["--preload", "1"]);
     let folder = crate::support::node().join("etc-pve/local");
     std::fs::create_dir_all(&folder).unwrap();
-    ops::activate_storage(&nas.config()).unwrap();
+    let config = nas.config();
+    assert!(ops::check_connection(&config).unwrap());
+    ops::activate_storage(&config).unwrap();
     let told = std::fs::read_to_string(folder.join("pve-storage-truenas")).ok();
     let wanted = format!("{}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(told, Some(wanted));
