@@ -33,6 +33,12 @@ fn nodes_of_one_version_are_fine_and_another_one_is_a_warning() {
         of(&told, "cluster")[0]["text"],
         format!("2 other nodes have {own} too")
     );
+    world.write_members(&[("pve2", true)]);
+    assert_eq!(
+        of(&node(&world).1, "cluster")[0]["text"],
+        format!("the other node has {own} too")
+    );
+    world.write_members(&[("pve2", true), ("pve3", false)]);
     tell(&world, "pve3", "2.9.9");
     let (code, told) = node(&world);
     assert_eq!(code, 1, "{told:#?}");

@@ -108,6 +108,7 @@ fn same_version(others: &[Node]) -> Check {
         .collect();
     match (silent.as_slice(), others.len()) {
         ([], 0) => Check::ok("cluster", "no other node uses these storages"),
+        ([], 1) => Check::ok("cluster", format!("the other node has {VERSION} too")),
         ([], count) => Check::ok("cluster", format!("{count} other nodes have {VERSION} too")),
         (silent, _) => Check::unknown("cluster", format!("not told its version: {}", silent.join(", ")))
             .advice("a node tells it when a storage is activated there by this version or later"),
