@@ -209,7 +209,7 @@ fn text(looked: &Looked, applied: bool) -> String {
             State::Freeable => "nothing speaks against freeing it: --apply does".to_owned(),
             State::Removed => "removed".to_owned(),
             State::Repaired => "renamed back".to_owned(),
-            State::Failed(error) => format!("not {}: {error}", deed(left)),
+            State::Failed(error) => format!("not {}: {error}", deed(left)).replace('\n', "\n       "),
         };
         let _a_string_takes_all = writeln!(text, "  {first}\n      -> {second}");
     }
