@@ -17,7 +17,12 @@ const ASK: Duration = Duration::from_secs(20);
 const INSTALL: Duration = Duration::from_secs(600);
 const COPY: Duration = Duration::from_secs(120);
 /// Of what a program said that failed.
-const SHOWN_LINES: usize = 5;
+const SHOWN_LINES: usize = 8;
+/// With what apt and dpkg begin to say why they fail.
+const COMPLAINTS: [&str; 3] = ["E: ", "dpkg: ", "The following packages have unmet dependencies:"];
+/// What they add for those who would delete the lock.
+const OF_THE_LOCK: &str = "Note: removing the lock file";
+const NOTICE: &str = "N: ";
 const CONNECT_SECONDS: u8 = 5;
 /// Where the package has it: what a shell without a login finds is not known.
 const PROGRAM: &str = "/usr/sbin/pvetruenas";
@@ -82,20 +87,18 @@ pub fn packages(node: &Node, names: &[&str]) -> Result<String> {
 
 /// Installs package files that are there; all of them in one step. The words of the program are in the error.
 pub fn install(node: &Node, words: &[&str]) -> Result<()> {
-    let finished = run(node, words, Deadline::within(INSTALL))?;
+    let finished = reached(node, run(node, words, Deadline::within(INSTALL))?)?;
+    let mut programs = words.iter().filter(|word| !word.contains('=') && **word != "env");
+    let program = programs.next().copied().unwrap_or_default();
+    let said = complaint(&finished.output);
     match finished.code {
         Some(0) => Ok(()),
         _ => Err(Error::new(
             Kind::Host,
-            format!(
-                "node '{}': {}: {}",
-                node.name,
-                words.join(" "),
-                last_lines(&finished.output)
-            ),
+            format!("{program}: {}", said.trim_start_matches(&format!("{program}: "))),
         )
         .advice(format!(
-            "look at it on that node: ssh root@{}; then: dpkg --audit",
+            "look at it on that node, ssh root@{}, and run this again; dpkg --audit tells what is half installed",
             node.name
         ))),
     }
@@ -105,16 +108,24 @@ pub fn install(node: &Node, words: &[&str]) -> Result<()> {
 pub fn can_load(node: &Node) -> Result<()> {
     let words = ["perl", "-MPVE::Storage::TrueNAS::Native", "-e", "1"];
     let finished = run(node, &words, Deadline::within(ASK))?;
+    let said = complaint(&finished.output);
+    // Its exit code may be 255 too.
+    let told = match said.as_str() {
+        "" => "perl was killed",
+        said => said,
+    };
+    let finished = match finished.output.contains("BEGIN failed") || said.is_empty() {
+        true => finished,
+        false => reached(node, finished)?,
+    };
     match finished.code {
         Some(0) => Ok(()),
-        _ => Err(Error::new(
-            Kind::Host,
-            format!("the library cannot be loaded: {}", last_lines(&finished.output)),
-        )
-        .advice(format!(
-            "look at it on that node: ssh root@{}; dpkg --audit",
-            node.name
-        ))),
+        _ => Err(
+            Error::new(Kind::Host, format!("the library cannot be loaded: {told}")).advice(format!(
+                "look at it on that node: ssh root@{}; dpkg --verify pve-storage-truenas-native",
+                node.name
+            )),
+        ),
     }
 }
 
@@ -150,10 +161,25 @@ struct HealthCheck {
     text: String,
 }
 
-fn last_lines(output: &str) -> String {
-    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
-    let from = lines.len().saturating_sub(SHOWN_LINES);
-    lines.get(from..).unwrap_or_default().join("; ")
+/// What was said from the first complaint on, or at last, in one line. Indented lines go on with the one before.
+fn complaint(output: &str) -> String {
+    let lines: Vec<&str> = output
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .take_while(|line| !line.starts_with(OF_THE_LOCK))
+        .filter(|line| !line.starts_with(NOTICE))
+        .collect();
+    let complains = |line: &&str| COMPLAINTS.iter().any(|words| line.starts_with(words));
+    let from = lines.iter().position(complains);
+    let from = from.unwrap_or(lines.len().saturating_sub(SHOWN_LINES));
+    let mut said = String::new();
+    for line in lines.iter().skip(from).take(SHOWN_LINES) {
+        if !said.is_empty() {
+            said.push_str(if line.starts_with(' ') { " " } else { "; " });
+        }
+        said.push_str(line.trim());
+    }
+    said
 }
 
 /// To a folder of the other node.
@@ -189,7 +215,7 @@ fn connect_option() -> String {
 }
 
 fn ask(node: &Node, words: &[&str]) -> Result<String> {
-    run(node, words, Deadline::within(ASK)).map(|finished| finished.stdout)
+    reached(node, run(node, words, Deadline::within(ASK))?).map(|finished| finished.stdout)
 }
 
 /// The shell of the other node reads the words.
@@ -214,11 +240,20 @@ fn run(node: &Node, words: &[&str], deadline: Deadline) -> Result<Finished> {
         .chain([host.as_str(), "--"])
         .chain(words.iter().copied())
         .collect();
-    let finished =
-        command::run(Program::Ssh, &arguments, deadline).map_err(|error| failed(node, &error.cause))?;
+    command::run(Program::Ssh, &arguments, deadline).map_err(|error| failed(node, &error.cause))
+}
+
+fn reached(node: &Node, finished: Finished) -> Result<Finished> {
     match finished.code {
-        // What `ssh` itself says, and what a shell says that does not find the program.
-        Some(255 | 127) | None => Err(failed(node, finished.output.trim())),
+        // What `ssh` itself says, and what a shell says that does not find the program. Where a signal ended that, `ssh` ends
+        // so too, and says nothing.
+        Some(255 | 127) | None => Err(failed(
+            node,
+            match finished.output.trim() {
+                "" => "what it was asked with was killed there",
+                said => said,
+            },
+        )),
         Some(_) => Ok(finished),
     }
 }
@@ -246,4 +281,32 @@ fn failed(node: &Node, cause: &str) -> Error {
         "root on this node has to reach it, as in every cluster of Proxmox VE: ssh root@{}",
         node.name
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// What they said on Debian 12.
+    #[rstest]
+    #[case::apt_lacks_a_package(
+        "Reading package lists...\nSome packages could not be installed. This may mean that you have\nrequested an impossible \
+         situation\nThe following information may help to resolve the situation:\n\nThe following packages have unmet \
+         dependencies:\n pve-storage-truenas : Depends: no-such-package but it is not installable\nE: Unable to correct \
+         problems, you have held broken packages.\n",
+        "The following packages have unmet dependencies: pve-storage-truenas : Depends: no-such-package but it is not \
+         installable; E: Unable to correct problems, you have held broken packages."
+    )]
+    #[case::dpkg_is_locked(
+        "dpkg: error: dpkg frontend lock was locked by another process with pid 740\nNote: removing the lock file is always \
+         wrong, can damage the locked area\nand the entire system. See <https://wiki.debian.org/Teams/Dpkg/FAQ#db-lock>.\n",
+        "dpkg: error: dpkg frontend lock was locked by another process with pid 740"
+    )]
+    #[case::something_else("one\n\ntwo\n", "one; two")]
+    #[case::nothing("\n", "")]
+    fn of_what_a_program_said_the_complaint_is_shown(#[case] output: &str, #[case] shown: &str) {
+        assert_eq!(complaint(output), shown);
+    }
 }

@@ -52,7 +52,9 @@ pub use attribute::{get_volume_attribute, update_volume_attribute};
 pub use base::create_base;
 pub use bench::{Bench, BenchOrder, BenchPlan, Blocks, Load, Speed, Timing, bench, plan_bench};
 pub use clone::clone_image;
-pub use deploy::{Packages, State as NodeState, Target as DeployTarget, deploy, plan_deployment};
+pub use deploy::{
+    Packages, State as NodeState, Target as DeployTarget, deploy, plan_deployment, state_after,
+};
 pub use examine::examine;
 pub use figures::Usage;
 pub use free::{free_image, free_image_finish};

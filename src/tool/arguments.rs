@@ -76,7 +76,8 @@ pub enum Verb {
     /// Over ssh, as Proxmox VE reaches its nodes. All nodes are looked at before the first is changed: that it is there, which Proxmox
     /// VE, perl and packages it has, and whether there is a package for its perl. Then for each: both packages are copied and installed
     /// in one step, so that the node never is without the storage type; the versions are read again, and the node is asked whether its
-    /// plugin can be loaded. The first that fails ends it; the nodes behind it are left as they were.
+    /// plugin can be loaded. A node that has the version already and cannot load it gets it again. The first that fails ends it, and is told
+    /// with what it has then; the nodes behind it are left as they were.
     ///
     /// Nodes with different versions read the same storage.cfg. Keys that are new in a version are for when all nodes have it.
     #[command(after_long_help = DEPLOY_JSON)]
@@ -333,7 +334,7 @@ const DEPLOY_JSON: &str = "\
 Exit status: 0 all have the version, 1 some are to get it, 2 refused or failed.
 
 With --json: \"verb\", \"warnings\" (a list), \"version\", \"nodes\" (a list, each with \"node\", \"state\": planned, same, done, failed or \
-not-tried; \"proxmox_ve\", \"before\", \"after\", \"error\").";
+not-tried; \"proxmox_ve\", \"before\", \"after\", \"error\", \"advice\").";
 
 #[derive(Debug, Args)]
 pub struct Deploy {

@@ -21,7 +21,8 @@ enum End {
     /// It had the versions already.
     Same,
     Done(NodeState),
-    Failed(Error),
+    /// With what it has then, where it can be asked.
+    Failed(Error, Option<NodeState>),
     /// Another one failed before.
     NotTried,
 }
@@ -32,13 +33,13 @@ pub fn run(order: &Deploy) -> Result<Said> {
     let mut rows = Vec::new();
     let mut failed = false;
     for target in &targets {
-        let end = match (target.is_done, order.apply, failed) {
+        let end = match (target.is_done(), order.apply, failed) {
             (true, ..) => End::Same,
             (_, false, _) => End::Planned,
             (_, _, true) => End::NotTried,
             _ => one(&packages, target),
         };
-        failed |= matches!(end, End::Failed(_));
+        failed |= matches!(end, End::Failed(..));
         rows.push(Row { target, end });
     }
     let version = &packages.all.version;
@@ -59,7 +60,7 @@ fn one(packages: &Packages, target: &DeployTarget) -> End {
     Progress::new().say(&format!("{}: copying and installing", target.name()));
     match ops::deploy(packages, target) {
         Ok(after) => End::Done(after),
-        Err(error) => End::Failed(error),
+        Err(error) => End::Failed(error, ops::state_after(target)),
     }
 }
 
@@ -76,12 +77,25 @@ fn had(state: &NodeState) -> String {
     }
 }
 
+fn left_with(before: &NodeState, now: Option<&NodeState>) -> String {
+    match now {
+        Some(now) if now == before => format!("has {}, as before: ", had(before)),
+        Some(now) => format!("had {}, has {}: ", had(before), had(now)),
+        None => format!("had {}: ", had(before)),
+    }
+}
+
+fn in_row(error: &Error) -> String {
+    let advice = error.advice.as_ref().map(|advice| format!("\n      -> {advice}"));
+    format!("{}{}", error.cause, advice.unwrap_or_default())
+}
+
 fn word(end: &End) -> &'static str {
     match end {
         End::Planned => "found",
         End::Same => "ok",
         End::Done(_) => "done",
-        End::Failed(_) => "failed",
+        End::Failed(..) => "failed",
         End::NotTried => "unknown",
     }
 }
@@ -92,10 +106,16 @@ fn text(version: &str, rows: &[Row<'_>]) -> String {
     for row in rows {
         let (before, name) = (had(&row.target.before), row.target.name());
         let said = match &row.end {
+            End::Planned if row.target.is_broken => {
+                format!("has {before}, which cannot be loaded, is to get it again")
+            }
             End::Planned => format!("has {before}, is to get {version}"),
             End::Same => format!("has {before} already"),
+            End::Done(_) if row.target.is_broken => format!("has {before} again, and can load it"),
             End::Done(after) => format!("had {before}, has {}", had(after)),
-            End::Failed(error) => format!("had {before}: {error}"),
+            End::Failed(error, now) => {
+                format!("{}{}", left_with(&row.target.before, now.as_ref()), in_row(error))
+            }
             End::NotTried => format!("has {before}: not tried, because one before it failed"),
         };
         let _a_string_takes_all = writeln!(text, "  {:<9} {name:<width$}  {said}", word(&row.end));
@@ -108,23 +128,23 @@ fn text(version: &str, rows: &[Row<'_>]) -> String {
 
 fn object(row: &Row<'_>) -> Value {
     let after = match &row.end {
-        End::Done(after) => Some(had(after)),
+        End::Done(after) | End::Failed(_, Some(after)) => Some(had(after)),
         End::Same => Some(had(&row.target.before)),
         _ => None,
     };
-    let error = match &row.end {
-        End::Failed(error) => Some(error.to_string()),
-        _ => None,
+    let (error, advice) = match &row.end {
+        End::Failed(error, _) => (Some(&error.cause), error.advice.as_ref()),
+        _ => (None, None),
     };
     let state = match &row.end {
         End::Planned => "planned",
         End::Same => "same",
         End::Done(_) => "done",
-        End::Failed(_) => "failed",
+        End::Failed(..) => "failed",
         End::NotTried => "not-tried",
     };
     json!({
         "node": row.target.name(), "state": state, "proxmox_ve": row.target.before.pve, "before": had(&row.target.before),
-        "after": after, "error": error,
+        "after": after, "error": error, "advice": advice,
     })
 }

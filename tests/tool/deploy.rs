@@ -25,6 +25,9 @@ case $words in
     dpkg-query*)
         cat "$node/remote.$name" || exit 255
         ;;
+    *apt-get*' --simulate install '*)
+        [[ $trouble != lacks ]] || { echo 'E: Unable to correct problems, you have held broken packages.'; exit 100; }
+        ;;
     *apt-get* | 'dpkg -i'*)
         [[ $trouble != refuse ]] || { echo 'E: it is locked'; exit 100; }
         [[ $trouble != ignore ]] || exit 0
@@ -34,7 +37,9 @@ case $words in
         done
         ;;
     'perl -MPVE::Storage::TrueNAS::Native -e 1')
-        [[ $trouble != unloadable ]] || { echo 'Can not locate loadable object'; exit 2; }
+        [[ $trouble != unloadable ]] || { printf '%s\n' "Can't load Native.so: invalid ELF header" 'BEGIN failed--compilation aborted.'; exit 255; }
+        [[ $trouble != crashes ]] || exit 255
+        [[ $trouble != loads-then ]] || { rm "$node/remote.$name.trouble" && exit 255; }
         ;;
     */pvetruenas*)
         # As where there is no storage of this type yet.
@@ -146,7 +151,7 @@ impl Lab {
         let calls = fs::read_to_string(self.world.node.join("ssh.calls")).unwrap_or_default();
         let installing = calls
             .lines()
-            .filter(|line| line.contains(" install ") || line.contains("dpkg -i"));
+            .filter(|line| line.contains(" --reinstall install ") || line.contains("dpkg -i"));
         installing
             .map(|line| {
                 line.split("HostKeyAlias=")
@@ -202,7 +207,7 @@ fn each_node_gets_both_packages_in_one_step_and_this_one_last() {
         "{copied}"
     );
     let calls = fs::read_to_string(lab.world.node.join("ssh.calls")).unwrap();
-    assert!(calls.contains("apt-get -y -q --no-remove -o DPkg::Lock::Timeout=120 install /var/cache/apt/archives/pve-storage-truenas_3.0.1_allperl.deb /var/cache/apt/archives/pve-storage-truenas-native_3.0.1_amd64"), "{calls}");
+    assert!(calls.contains("apt-get -y -q -o DPkg::Lock::Timeout=120 --no-remove --reinstall install /var/cache/apt/archives/pve-storage-truenas_3.0.1_allperl.deb /var/cache/apt/archives/pve-storage-truenas-native_3.0.1_amd64"), "{calls}");
     let again = lab.run(&["--apply", "--json"]);
     again.must_be_done();
     assert!(
@@ -240,8 +245,9 @@ fn a_node_with_the_former_package_hands_its_file_over_in_one_step() {
 #[case::without_effect("ignore", "it has no version and no version afterwards")]
 #[case::whose_library_cannot_be_loaded(
     "unloadable",
-    "the library cannot be loaded: Can not locate loadable object"
+    "the library cannot be loaded: Can't load Native.so: invalid ELF header; BEGIN failed--compilation aborted."
 )]
+#[case::whose_library_ends_perl("crashes", "the library cannot be loaded: perl was killed")]
 #[case::whose_health_is_critical("broken", "the packages are installed, and the module is gone")]
 fn the_first_that_fails_ends_it(#[case] trouble: &str, #[case] cause: &str) {
     let lab = Lab::new();
@@ -263,6 +269,76 @@ fn the_first_that_fails_ends_it(#[case] trouble: &str, #[case] cause: &str) {
     assert_eq!(lab.installed(), ["pve2", "pve3"]);
     fs::remove_file(lab.world.node.join("remote.pve3.trouble")).unwrap();
     lab.run(&["--apply"]).must_be_done();
+}
+
+#[test]
+fn a_node_that_could_not_be_changed_is_told_as_it_was() {
+    let lab = Lab::new();
+    lab.trouble("pve2", "refuse");
+    let ran = lab.run(&["pve2", "pve1", "--apply"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
+    assert_eq!(
+        ran.stdout,
+        "pve-storage-truenas 3.0.1\n  \
+           failed    pve2  has 3.0.0, as before: apt-get: E: it is locked\n      \
+               -> look at it on that node, ssh root@pve2, and run this again; dpkg --audit tells what is half installed\n  \
+           unknown   pve1  has 3.0.0: not tried, because one before it failed\n"
+    );
+    let told = lab.run(&["pve2", "--apply", "--json"]).json();
+    let row = &told["nodes"][0];
+    assert_eq!(
+        (&row["after"], &row["error"]),
+        (&json!("3.0.0"), &json!("apt-get: E: it is locked"))
+    );
+    assert!(
+        row["advice"]
+            .as_str()
+            .unwrap()
+            .starts_with("look at it on that node"),
+        "{row}"
+    );
+}
+
+#[test]
+fn the_former_package_stays_where_ours_lacks_something() {
+    let lab = Lab::new();
+    lab.has("pve2", "5.36.0", &[("truenas-proxmox-plugin", "2.1.9")]);
+    lab.trouble("pve2", "lacks");
+    let ran = lab.run(&["pve2", "--apply"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stdout
+            .contains("has truenas-proxmox-plugin 2.1.9, as before: apt-get: E: Unable to correct problems"),
+        "{}",
+        ran.stdout
+    );
+    assert!(lab.installed().is_empty());
+}
+
+#[test]
+fn a_node_that_cannot_load_its_version_gets_it_again() {
+    let lab = Lab::new();
+    lab.run(&["pve2", "--apply"]).must_be_done();
+    lab.trouble("pve2", "crashes");
+    let ran = lab.run(&["pve2"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stdout
+            .contains("found     pve2  has 3.0.1, which cannot be loaded, is to get it again\n"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(lab.run(&["pve2", "--apply"]).code, 2);
+    lab.trouble("pve2", "loads-then");
+    let ran = lab.run(&["pve2", "--apply"]);
+    ran.must_be_done();
+    assert!(
+        ran.stdout
+            .contains("done      pve2  has 3.0.1 again, and can load it\n"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(lab.installed(), ["pve2", "pve2", "pve2"]);
 }
 
 #[rstest]

@@ -18,6 +18,15 @@ const NATIVE: &str = "pve-storage-truenas-native";
 const FORMER: &str = "truenas-proxmox-plugin";
 /// There on every Debian, and swept by apt-get clean.
 const FOLDER: &str = "/var/cache/apt/archives/";
+const APT: [&str; 7] = [
+    "env",
+    "DEBIAN_FRONTEND=noninteractive",
+    "apt-get",
+    "-y",
+    "-q",
+    "-o",
+    "DPkg::Lock::Timeout=120",
+];
 
 /// What a node has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +46,16 @@ pub struct Target {
     node: Node,
     pub before: State,
     /// Versions of both are those of the files already.
-    pub is_done: bool,
+    pub has_versions: bool,
+    /// It has them and cannot load what it has.
+    pub is_broken: bool,
 }
 
 impl Target {
+    pub fn is_done(&self) -> bool {
+        self.has_versions && !self.is_broken
+    }
+
     pub fn name(&self) -> &str {
         &self.node.name
     }
@@ -97,12 +112,14 @@ fn look(packages: &Packages, node: Node) -> Result<Target> {
             )
             .advice("build it on the Debian that the node has: tools/package; and put it beside the others")
         })?;
-    let is_done =
+    let has_versions =
         before.all.as_ref() == Some(&packages.all.version) && before.native.as_ref() == Some(&native.version);
+    let is_broken = has_versions && nodes::can_load(&node).is_err();
     Ok(Target {
         node,
         before,
-        is_done,
+        has_versions,
+        is_broken,
     })
 }
 
@@ -139,6 +156,11 @@ fn state(node: &Node) -> Result<State> {
     })
 }
 
+/// What a node has whose deployment failed; `None` where it cannot be asked.
+pub fn state_after(target: &Target) -> Option<State> {
+    state(&target.node).ok()
+}
+
 /// Copies, installs both in one step, and looks how it is then.
 pub fn deploy(packages: &Packages, target: &Target) -> Result<State> {
     let node = &target.node;
@@ -157,24 +179,20 @@ fn install(packages: &Packages, target: &Target) -> Result<State> {
         .iter()
         .filter_map(|file| Some(format!("{FOLDER}{}", file.file_name()?.to_str()?)))
         .collect();
-    let mut words: Vec<&str> = match &before.former {
-        // apt would remove that one first, and for a moment the node did not know the storage type: who writes storage.cfg
-        // there then deletes its storages.
-        Some(_) => vec!["dpkg", "-i"],
-        None => vec![
-            "env",
-            "DEBIAN_FRONTEND=noninteractive",
-            "apt-get",
-            "-y",
-            "-q",
-            "--no-remove",
-            "-o",
-            "DPkg::Lock::Timeout=120",
-            "install",
-        ],
-    };
-    words.extend(there.iter().map(String::as_str));
-    nodes::install(node, &words)?;
+    let there: Vec<&str> = there.iter().map(String::as_str).collect();
+    match &before.former {
+        Some(_) => {
+            // dpkg would take the former away before it finds that something is missing.
+            nodes::install(node, &[&APT[..], &["--simulate", "install"], &there].concat())?;
+            // apt would remove that one first, and for a moment the node did not know the storage type: who writes storage.cfg
+            // there then deletes its storages.
+            nodes::install(node, &[&["dpkg", "-i"], &there[..]].concat())?;
+        }
+        None => nodes::install(
+            node,
+            &[&APT[..], &["--no-remove", "--reinstall", "install"], &there].concat(),
+        )?,
+    }
     let after = state(node)?;
     if after.all.as_ref() != Some(&packages.all.version) || after.native.as_ref() != Some(&native.version) {
         return Err(Error::new(
