@@ -33,8 +33,13 @@ refuse() {
     ! "$@"
 }
 
+# start_guest NODE [PACKAGES]: with those of this checkout where none are given, as they were saved.
 start_guest() {
-    rig_run --link "$1:$folder/cable" --up "$folder/$1"
+    if [ "$#" = 1 ]; then
+        rig_run --link "$1:$folder/cable" --up "$folder/$1"
+    else
+        rig/run --suite "$rig_suite" --install "$2" --share "$rig_stage" --link "$1:$folder/cable" --up "$folder/$1"
+    fi
 }
 
 # shows NODE WANTED COMMANDS
@@ -43,6 +48,3 @@ shows() {
     shown=$(on "$1" "$3" 2>/dev/null)
     [ "$shown" = "$2" ] || { echo "$shown instead of $2" && return 1; }
 }
-
-start_guest 1
-start_guest 2
