@@ -87,4 +87,10 @@ for my $key (sort keys %rules) {
 is set_on(15, 6, '', 'tn_snapshot_keep', 'daily=7,weekly=4', 'snapshot_cleanup_schedule', 'Sun 03:00'), '',
     'rules that are understood are taken';
 
+like set_on(15, 6, '', 'chap_user', 'pve', 'chap_password', "two\nlines of text"),
+    qr/chap_password: the password has a line end/,
+    'a secret that would make the storage useless is refused';
+unlike read_cfg(), qr/chap_user/, 'and nothing is written';
+is stored_key(), $good, 'nor stored';
+
 done_testing;

@@ -162,6 +162,8 @@ pub fn on_update(
             super::on(&config, "update", "", || try_login(&config, &mut after))?;
         }
         if after != before {
+            // A secret that cannot be used would take the storage away from all nodes.
+            Config::parse_with(storeid, raw, &after)?;
             secrets::save(storeid, &after)?;
         }
         Ok(secret_keys_in(changed))

@@ -1,6 +1,7 @@
 //! `report`: one text file for somebody who is to help, that its owner can read before it is sent.
 
 use std::fmt::Write;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,6 +17,9 @@ use crate::config::versions::VERSION;
 use crate::error::{Error, Kind, Result};
 use crate::ops;
 use crate::sys::{file, paths, process};
+
+/// Reports of one second are told apart by a number.
+const MOST_OF_A_SECOND: u32 = 99;
 
 pub fn run(order: &Order) -> Result<Said> {
     if !process::is_root() {
@@ -156,13 +160,24 @@ fn said(told: Result<Said>, warnings: &mut Vec<String>) -> String {
 
 fn write(folder: &Path, text: &str) -> Result<PathBuf> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let path = folder.join(format!("pvetruenas-report-{}.txt", now.as_secs()));
-    file::create_private(&path, text.as_bytes()).map_err(|cause| {
-        Error::new(
-            Kind::Host,
-            format!("{} cannot be written: {cause}", path.display()),
-        )
-        .advice("name a folder that can be written to: --folder DIR")
-    })?;
-    Ok(path)
+    let name = format!("pvetruenas-report-{}", now.as_secs());
+    let (mut path, mut number) = (folder.join(format!("{name}.txt")), 1);
+    loop {
+        match file::create_private(&path, text.as_bytes()) {
+            Ok(()) => return Ok(path),
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists && number < MOST_OF_A_SECOND => {
+                number += 1;
+                path = folder.join(format!("{name}-{number}.txt"));
+            }
+            Err(cause) => return Err(unwritable(&path, &cause)),
+        }
+    }
+}
+
+fn unwritable(path: &Path, cause: &io::Error) -> Error {
+    Error::new(
+        Kind::Host,
+        format!("{} cannot be written: {cause}", path.display()),
+    )
+    .advice("name a folder that can be written to: --folder DIR")
 }

@@ -11,16 +11,16 @@ use TestSim;
 use TestFakeNode;
 
 # Proxmox VE's code looks there by name.
-my $etc_pve;
+my ($etc_pve, $made_it);
 
 BEGIN {
     $etc_pve = '/etc/pve';
     plan skip_all => 'wants root' if $>;
     plan skip_all => "has to make $etc_pve, which is there" if -e $etc_pve || -l $etc_pve;
     symlink etc_folder(), $etc_pve or die "$etc_pve: $!";
+    $made_it = $$;
     make_path('/var/log/pve/tasks');
 }
-my $made_it = $$;
 END { unlink $etc_pve if ($made_it // 0) == $$ }
 
 use PVE::Storage;

@@ -210,3 +210,17 @@ fn a_folder_that_takes_no_file_is_an_error() {
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("what to do: name a folder"), "{}", ran.stderr);
 }
+
+#[test]
+fn two_of_one_second_are_told_apart() {
+    let (world, _portal) = world();
+    let folder = world.node.join("reports");
+    fs::create_dir(&folder).unwrap();
+    let ran: Vec<Ran> = std::thread::scope(|scope| {
+        let one = || world.run(&["report", "--folder", folder.to_str().unwrap()]);
+        let running: Vec<_> = (0..3).map(|_| scope.spawn(one)).collect();
+        running.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    ran.iter().for_each(Ran::must_be_done);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+}
