@@ -148,6 +148,8 @@ fn what_is_told_of_many_is_right_and_takes_little() {
     thin_adds_up_all(&world);
     snapshots_are_listed(&world);
     snapshots_are_judged(&world);
+    a_benchmark_is_planned(&world);
+    what_is_wrong_is_found(&world);
     mark_as_another_cluster_s(&world);
     adopt_shows_each(&world);
 }
@@ -216,6 +218,17 @@ fn snapshots_are_judged(world: &World) {
         ran.stdout,
         format!("from: 0 of {VOLUMES} snapshots go; retention: days 1\n")
     );
+}
+
+fn a_benchmark_is_planned(world: &World) {
+    let ran = run(world, &["bench", "from", "--json"]);
+    assert_eq!(ran.json()["state"], "planned", "{}", ran.stderr);
+}
+
+fn what_is_wrong_is_found(world: &World) {
+    let ran = run(world, &["troubleshoot", "inactive", "from", "--json"]);
+    assert_eq!(ran.json()["verb"], "troubleshoot", "{}", ran.stderr);
+    assert_ne!(ran.code, 2, "{}", ran.stdout);
 }
 
 fn adopt_shows_each(world: &World) {
