@@ -185,7 +185,7 @@ impl Api {
             deadline,
             waiting: Flight::default(),
             arrived: Answers::default(),
-            missing: HashSet::new(),
+            missing: self.missing.clone(),
         }
     }
 
@@ -223,27 +223,24 @@ impl Api {
 
     /// Sends all calls of a flight together; those that the server does not have go out once more in its own words.
     fn send_all(&mut self, flight: Flight) -> Result<Answers> {
-        let mut olders = Vec::with_capacity(flight.calls.len());
-        let mut calls = Vec::with_capacity(flight.calls.len());
-        let mut known_as_older = Vec::with_capacity(flight.calls.len());
-        for (newest, older) in flight.calls {
-            let (call, older, is_older) = match older {
-                Some(older) if self.missing.contains(newest.method) => (older, None, true),
-                older => (newest, older, false),
-            };
-            calls.push(call);
-            olders.push(older);
-            known_as_older.push(is_older);
-        }
+        let worded = |(newest, older): (Call, Option<Call>)| match older {
+            Some(older) if self.missing.contains(newest.method) => (older, (None, true)),
+            older => (newest, (older, false)),
+        };
+        let (calls, words): (Vec<Call>, Vec<(Option<Call>, bool)>) =
+            flight.calls.into_iter().map(worded).unzip();
         let answers = self.session.flight(&calls, self.patience(&calls))?;
         let mut received: Vec<Received> = answers
             .into_iter()
-            .zip(known_as_older)
-            .map(|(answer, older)| Received { answer, older })
+            .zip(&words)
+            .map(|(answer, (_, older))| Received {
+                answer,
+                older: *older,
+            })
             .collect();
         let mut slots = Vec::new();
         let mut again = Vec::new();
-        for ((slot, call), older) in received.iter_mut().zip(&calls).zip(olders) {
+        for ((slot, call), (older, _)) in received.iter_mut().zip(&calls).zip(words) {
             let is_unknown = matches!(&slot.answer, Err(error) if error.kind == Kind::NoMethod);
             if let (true, Some(older)) = (is_unknown, older) {
                 self.missing.insert(call.method);

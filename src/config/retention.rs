@@ -131,15 +131,15 @@ impl Cleanup {
 fn periods(fields: &Fields<'_>) -> Result<Retention> {
     let key = "tn_snapshot_keep";
     let text = fields.text(key).unwrap_or_default();
-    let wrong = |error: Error| error.of_key(key);
-    let periods = Retention::parse(text).map_err(wrong)?;
-    match periods {
-        Retention { days: None, count: None, .. } => Ok(periods),
-        _ => Err(wrong(
-            Error::invalid(format!("'{text}' has days or count"))
-                .advice("these two are snapshot_retention_days and snapshot_max_count; here: hourly, daily, weekly, monthly, yearly"),
-        )),
+    let periods = Retention::parse(text).map_err(|error| error.of_key(key))?;
+    if periods.days.is_none() && periods.count.is_none() {
+        return Ok(periods);
     }
+    Err(Error::invalid(format!("'{text}' has days or count"))
+        .of_key(key)
+        .advice(
+            "set snapshot_retention_days or snapshot_max_count; here: hourly, daily, weekly, monthly, yearly",
+        ))
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ BEGIN {
     plan skip_all => "has to make $etc_pve, which is there" if -e $etc_pve || -l $etc_pve;
     symlink etc_folder(), $etc_pve or die "$etc_pve: $!";
     $made_it = $$;
-    make_path('/var/log/pve/tasks');
 }
 END { unlink $etc_pve if ($made_it // 0) == $$ }
 

@@ -88,8 +88,9 @@ pub struct Leftover {
     pub rules: Option<String>,
 }
 
-/// In one flight, or two where a snapshot is suspect; more with `Patience::Long`. What another storage of this cluster has made is that one's business; what
-/// another cluster made is told with its owner. Whether a volume has a guest is told where the guests are given.
+/// In one flight, or two where a snapshot is suspect; more with `Patience::Long`. What another storage of this cluster has made
+/// is that one's business; what another cluster made is told with its owner. Whether a volume has a guest is told where the
+/// guests are given.
 pub fn leftovers(config: &Config, guests: Option<&[Guest]>, patience: Patience) -> Result<Vec<Leftover>> {
     let guests = guests.map(|guests| Guests::of(&config.storeid, guests));
     on(config, "look for leftovers", "", || {

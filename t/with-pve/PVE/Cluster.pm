@@ -8,6 +8,7 @@ use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
 
+use PVE::INotify;
 use PVE::Tools;
 use Standin::Cluster;
 
@@ -62,7 +63,7 @@ sub cfs_lock_storage ($storeid, $timeout, $code, @more) {
 sub check_cfs_is_mounted (@) { return 1 }
 sub check_cfs_quorum (@) { return 1 }
 sub cfs_update (@) { return }
-sub get_nodelist (@) { return ['vm'] }
+sub get_nodelist (@) { return [PVE::INotify::nodename()] }
 sub get_clinfo (@) { return {} }
 sub get_node_kv (@) { return {} }
 sub get_guest_config_property (@) { return {} }
